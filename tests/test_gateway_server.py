@@ -14,6 +14,7 @@ from helpers.site import Site
 from helpers.waiting import until
 from zoneclient import ZoneClosedError, ZoneConnection, connect
 
+from zoneserver.control.desk import Desk
 from zoneserver.control.gateway_desk import GatewayDesk
 from zoneserver.link import hub, remote_link
 from zoneserver.protocol.codes import CloseReason
@@ -121,6 +122,15 @@ async def test_desk_of_a_gateway_knows_its_players_and_kicks_them(site: Site) ->
         code, text = await desk.run(["players", "--json"])
         (row,) = json.loads(text)["players"]
         assert (code, row["name"], row["slot"]) == (0, "ann", 0)
+        # The zone knows who is there, and at which gateway.
+        of_zone = Desk(zone.link, zone.gateway, zone.loop, zone)
+        _, line = (await of_zone.run(["players"])).text.splitlines()
+        assert line.split() == ["0", "-", "-", "at", "one", "ann"]
+        (row,) = json.loads((await of_zone.run(["players", "--json"])).text)["players"]
+        assert row == {"name": "ann", "slot": 0, "gateway": "one"} | dict.fromkeys(
+            ("address", "connected_s", "queued_bytes")
+        )
+        of_zone.close()
         assert (await desk.run(["kick", "bob"])).text == "there is no player 'bob' at this gateway"
         assert await desk.run(["kick", "ann", "be", "nice"]) == (0, "ann is kicked")
         assert await end_of(ann) == "KICKED"

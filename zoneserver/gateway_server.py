@@ -249,8 +249,10 @@ class GatewayServer:
         if bool(silent) != self._is_silent:
             self._is_silent = bool(silent)
             if silent:
-                text = "no tick from the zone at %s for %.1f s: players stay connected, and wait"
-                log.warning(text, self.carrier.address, silent, extra=fields(silent_seconds=silent))
+                told = fields(silent_seconds=silent)
+                waits = "players stay connected, and wait" if self.frontend.gateway.connections else "waiting for it"
+                text = "no tick from the zone at %s for %.1f s: %s"
+                log.warning(text, self.carrier.address, silent, waits, extra=told)
             else:
                 log.info("the zone goes on at tick %d", self.link.tick, extra=fields(tick=self.link.tick))
         now = self.loop.time()

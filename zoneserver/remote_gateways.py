@@ -15,7 +15,7 @@ from zoneserver.link.attached_gateway import AttachedGateway
 from zoneserver.link.carriers import link_security, open_zone_carrier
 from zoneserver.link.hub import GatewayHub
 from zoneserver.link.messages import Facts, Start
-from zoneserver.zone.link import ZoneLink
+from zoneserver.zone.link import ZoneLink, gateway_of
 from zoneserver.zone.zone import Zone
 
 __all__ = ["RemoteGateways"]
@@ -72,6 +72,16 @@ class RemoteGateways:
             self._take_figures,
             lambda: zone.address_bans(time.time()),
         )
+
+    def players(self) -> list[tuple[str, int | None, str]]:
+        """Name, slot and gateway of each player whose connection a gateway has."""
+        names = {each.number: each.name for each in self.hub.gateways}
+        attendance = self._zone.attendance
+        return [
+            (player.name, player.slot, names.get(number, "a gateway that is awaited"))
+            for ref, player in attendance.by_ref.items()
+            if (number := gateway_of(ref)) and ref not in attendance.parking
+        ]
 
     def _take_figures(self, gateway: AttachedGateway) -> None:
         self._shown[gateway.name] = gateway

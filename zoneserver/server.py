@@ -186,6 +186,10 @@ class ZoneServer:
         """As `Attendance.count_players`."""
         return self.ticked.attendance.count_players() if isinstance(self.ticked, Zone) else (0, 0, 0)
 
+    def players_elsewhere(self) -> list[tuple[str, int | None, str]]:
+        """As `RemoteGateways.players`; empty for a server without a link."""
+        return [] if self._gateways is None else self._gateways.players()
+
     @property
     def zone(self) -> Zone:
         """The zone of the game."""

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from zoneserver.cli import console
 from zoneserver.cli.console import banner, explain, gateway_banner, say
 from zoneserver.config import Config
 from zoneserver.games.plaza import Plaza
 from zoneserver.gateway_server import GatewayServer
+from zoneserver.link.address import LinkAddress
 from zoneserver.server import ZoneServer
 
 
@@ -71,3 +73,30 @@ async def test_banners_of_zone_and_gateway_say_how_they_find_each_other(
     ]
     head = next(line for line in printed if ", gateway " in line)
     assert head.endswith(f", gateway gw1 of zone plaza at {link}, asyncio, 50 Hz")
+
+
+@pytest.mark.parametrize(
+    ("link", "more", "command"),
+    [
+        ("tcp:127.0.0.1:0", {}, "tcp:127.0.0.1:7900 --link-token-file FILE"),
+        ("tcp:127.0.0.1:0", {"link_cert": "a.pem"}, "tcp:127.0.0.1:7900 --link-token-file FILE --link-ca FILE"),
+        ("nats://broker/plaza", {}, "nats://broker:4222/plaza"),
+        ("nats://zone:hush@broker/plaza", {}, "nats://NAME:PASSWORD@broker:4222/plaza --name NAME"),
+        (
+            "tls://broker/plaza",
+            {"link_creds": "zone.creds", "link_ca": "ca.pem"},
+            "tls://broker:4222/plaza --name NAME --link-creds NAME.creds --link-ca ca.pem",
+        ),
+    ],
+)
+def test_command_for_gateways_says_what_to_fill_in_and_shows_no_password(
+    link: str, more: dict[str, Any], command: str
+) -> None:
+    config = Config(link=link, link_token="x" * 16, **more)
+    shown = "tcp:127.0.0.1:7900" if link.startswith("tcp") else str(LinkAddress.parse(link))
+    assert console._gateway_command(shown, config) == f"zoneserver gateway --link {command}"
+
+
+def test_banner_of_a_zone_without_a_port_says_nothing_of_tls() -> None:
+    assert console._players_at([], Config(tls_cert="a.pem")) == "no port of this process"
+    assert console._players_at(["a:1", "b:2"], Config(tls_cert="a.pem")) == "a:1 and b:2 by TLS"

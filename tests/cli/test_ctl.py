@@ -297,6 +297,23 @@ def test_without_a_server_the_path_is_named(run: Run, tmp_path: Path) -> None:
     assert run
 
 
+def test_only_server_of_the_user_is_found_without_its_port_and_several_are_listed(run: Run, tmp_path: Path) -> None:
+    zone = run("bank:Bank", "--port", "off", "--link", "unix:zone.sock")
+    port = zone.ready()["stats_port"]
+    (tmp_path / "zoneserver-12.ctl").write_text("of a killed one")
+    code, out, err = ctl("say", "hello")
+    assert (code, out) == (0, "")
+    assert err == f"zoneserver ctl: no server has port 7777, so this is the only one, at port {port}\n"
+    code, _, err = ctl("--port", "7777", "say", "hello all")
+    assert code == 3
+    assert err.endswith(f"On this machine run:\n  zoneserver ctl --port {port} say 'hello all'  (a server)\n")
+    other = run().ready()["port"]
+    code, _, err = ctl("players")
+    assert code == 3
+    for each in sorted((port, other)):
+        assert f"\n  zoneserver ctl --port {each} players  (a server)" in err
+
+
 def test_socket_has_mode_0600_and_replaces_that_of_a_dead_server(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "own.ctl"
     server = run("bank:Bank", "--ctl", str(path))

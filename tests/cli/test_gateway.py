@@ -80,7 +80,7 @@ def test_a_gateway_that_waits_for_its_zone_says_so_once_and_can_be_stopped(
     command = ["gateway", "--link", f"unix:{tmp_path}/zone.sock", "--port", "0", "--stop-on-stdin-eof", "--name", "gw1"]
     assert main(command) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"gw1 no way to the zone at unix:{tmp_path}/zone.sock: No such file or directory; trying again" in line
+    assert f"gw1 no link to the zone at unix:{tmp_path}/zone.sock: No such file or directory; trying again" in line
 
 
 @pytest.mark.parametrize("secret", [b"", SECRET])
@@ -96,6 +96,19 @@ def test_other_machines_may_join_only_where_the_zone_needs_tickets(
         assert json.loads(out)["page"] == ""
     else:
         assert "so anyone who can reach 0.0.0.0 may join" in err
+
+
+@pytest.mark.parametrize("flag", ["--hz", "--resume", "--secret-file", "--max-players"])
+def test_setting_of_the_zone_is_named_as_such(flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["gateway", "--link", "unix:zone.sock", flag, "10"])
+    told = f"{flag} is a setting of the zone: give it to zoneserver run\n"
+    assert capsys.readouterr().err == f"zoneserver gateway: there is no flag {flag}; {told}"
+    file = tmp_path / "zone.toml"
+    file.write_text(f"[gateway]\n{flag[2:]} = 10\n")
+    with pytest.raises(SystemExit):
+        main(["gateway", "--link", "unix:zone.sock", "--config", str(file)])
+    assert capsys.readouterr().err.endswith(told)
 
 
 def test_check_reads_the_certificate_and_asks_no_zone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,6 +79,7 @@ requests = st.builds(
     lost=st.lists(refs, max_size=2),
     bans=st.lists(st.tuples(texts, floats), max_size=2),
     standings=st.lists(st.tuples(refs, standings), max_size=2),
+    failed=st.lists(st.builds(Ended, refs, st.sampled_from(CloseReason), texts), max_size=2),
 )
 ticks = st.builds(
     RecordedTick,

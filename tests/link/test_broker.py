@@ -94,8 +94,10 @@ def test_missing_permissions_are_named_with_their_lines(check: Callable[..., Bro
         ("permissions", 'subscribe: "zone.plaza.down"'),
     ]
     assert 'needs also publish: "zone.plaza.check" and subscribe: "zone.plaza.check"' in report.render()
+    assert "let it publish zone.plaza.to.* (if they are those of a gateway: --as zone)" in report.render()
     report = check(SETTINGS + users, user="gw1:g", gateway="gw1")
     assert found(report, "wrong") == {"permissions": 'subscribe: "zone.plaza.to.gw1"'}
+    assert "--as" not in report.render()
 
 
 def test_a_gateway_that_can_speak_as_the_zone_is_wrong(check: Callable[..., BrokerReport]) -> None:

@@ -10,7 +10,8 @@ from zoneserver.store import desk as module
 from zoneserver.store.backend import MemoryStore
 from zoneserver.store.desk import PATIENCE_SECONDS, StoreDesk
 from zoneserver.store.store import Store
-from zoneserver.zone.link import Ended, Join, Requests, TickOutput
+from zoneserver.zone.gateways import Part
+from zoneserver.zone.link import Batch, Ended, Join, Requests, TickOutput, first_ref
 from zoneserver.zone.local_link import LocalZoneLink
 from zoneserver.zone.rules import Rules
 from zoneserver.zone.zone import Zone
@@ -53,6 +54,7 @@ def test_join_fails_when_the_store_does_not_answer_in_time(fixture: Fixture) -> 
     fixture.now = PATIENCE_SECONDS - 0.01
     assert fixture.tick().ended == []
     fixture.now = PATIENCE_SECONDS
+    assert fixture.tick().ended == []
     text = "the store did not answer within 1.5 s"
     assert fixture.tick().ended == [Ended(1, CloseReason.STORE_FAILED, text)]
     assert fixture.tick().ended == []
@@ -107,3 +109,13 @@ def test_reads_of_joins_that_ended_do_not_gather_behind_a_store_that_hangs(fixtu
         fixture.now += 1.0
         fixture.tick()
     assert len(fixture.store._reads) <= 2
+
+
+def test_gateway_in_another_process_hears_that_its_join_has_failed(fixture: Fixture) -> None:
+    ref = first_ref(3)
+    fixture.desk.send(Requests(joins=[Join(ref, "ann", b"", "a")], batches=[Batch(3, 1, 0)]))
+    fixture.tick()
+    fixture.now = PATIENCE_SECONDS
+    fixture.tick()
+    part = Part.decode(fixture.tick().parts[3])
+    assert [(each.ref, each.reason) for each in part.ended] == [(ref, CloseReason.STORE_FAILED)]

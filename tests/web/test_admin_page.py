@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
@@ -15,7 +16,6 @@ from helpers.chromium import Chromium, Page
 from helpers.server_stats import gateway_stats
 from zoneclient.errors import ZoneClosedError
 
-from zoneserver.admin.gateway_stats import GatewayStats
 from zoneserver.cli.ctl import ControlSocket
 from zoneserver.control import web_door
 from zoneserver.games.plaza import Plaza
@@ -68,9 +68,9 @@ def reads(page: Page, selector: str, part: str) -> None:
 def test_page_shows_the_figures_the_map_and_when_the_server_is_gone(
     open_page: Open, zone_server: StartServer, zone_client: StartClient, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gateways: list[GatewayStats] = []
+    changes: dict[str, Any] = {}
     own = ZoneServer.stats
-    monkeypatch.setattr(ZoneServer, "stats", lambda self: dataclasses.replace(own(self), gateways=gateways))
+    monkeypatch.setattr(ZoneServer, "stats", lambda self: dataclasses.replace(own(self), **changes))
     server = open_page()
     ann, _bob = zone_client("ann"), zone_client("bob")
     with pytest.raises(Refused):
@@ -82,8 +82,8 @@ def test_page_shows_the_figures_the_map_and_when_the_server_is_gone(
     reads(page, "#durations-note", " ticks in the last ")
     # The gateways have a panel only where there are any, and what is wrong is said by a word too.
     assert page.evaluate("document.querySelector('#gateways').hidden")
-    gateways += [gateway_stats("gw1"), gateway_stats("gw2", is_lost=True, behind_ticks=50)]
-    gateways += [gateway_stats("gw3", is_stopped=True)]
+    lost, stopped = gateway_stats("gw2", is_lost=True, behind_ticks=50), gateway_stats("gw3", is_stopped=True)
+    changes["gateways"] = [gateway_stats("gw1"), lost, stopped]
     page.wait_for("!document.querySelector('#gateways').hidden")
     assert text(page, "#gateways-count") == "3, 1 lost, 1 stopped"
     states = "[...document.querySelectorAll('#gateways-list tbody tr')].map((row) => row.children[1])"
@@ -92,6 +92,13 @@ def test_page_shows_the_figures_the_map_and_when_the_server_is_gone(
         "lostbad",
         "stopped",
     ]
+    # A gateway whose zone is away is not live.
+    changes["zone_silent_s"] = 5.234
+    page.wait_for("document.body.dataset.state == 'away'")
+    assert (text(page, "#state"), page.evaluate("document.querySelector('#state').className")) == (
+        "zone silent 5.2 s",
+        "bad",
+    )
     # Two kinds of pictures: columns whose heights are shares of the most frequent one, and canvases.
     heights = page.evaluate("[...document.querySelectorAll('#histogram i')].map((bar) => bar.style.height)")
     assert len(heights) == 11

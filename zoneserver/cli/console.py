@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 
 from zoneserver.admin.documents import PATHS
 from zoneserver.admin.log_report import by_count, kicks_in
@@ -14,6 +17,7 @@ from zoneserver.cli.command import is_quiet, print_result
 from zoneserver.config import Config
 from zoneserver.gateway_server import GatewayServer
 from zoneserver.http.pages import page_url
+from zoneserver.link.address import LinkAddress
 from zoneserver.server import ZoneServer
 from zoneserver.store.backend import shown_target
 from zoneserver.support.format import format_address, format_clock
@@ -88,7 +92,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
     saved = f", saved in {shown_target(config.store)}" if config.store != "" else ""
     saved += f", recorded in {config.journal}" if config.journal else ""
     game, replay = server.link.info.name, server.ticked.replay
-    where = f"{' and '.join(server.addresses) or _NO_PORT}{' by TLS' if config.tls_cert else ''}"
+    where = _players_at(server.addresses, config)
     lines = [
         f"zoneserver {__version__}, {game}, {loop_name}, {config.hz} Hz, at most {most}{saved}",
         f"players    {where}",
@@ -99,7 +103,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
         lines = [f"zoneserver {__version__}, replay of {game}, {loop_name}, {shown}", f"watchers   {where}"]
     if server.hub is not None:
         link = server.hub.carrier.address
-        lines.append(f"gateways   {link} (zoneserver gateway --link {link})")
+        lines.append(f"gateways   {link} ({_gateway_command(link, config)})")
     if not replay and not config.secret:
         lines.append("no secret: anyone may join under any name")
     if page := page_url(config, server.port):
@@ -119,7 +123,7 @@ def banner(server: ZoneServer, loop_name: str, log_format: str, *, is_again: boo
 def gateway_banner(server: GatewayServer, loop_name: str, log_format: str) -> None:
     """Prints the name, the zone and the addresses of a gateway on stderr. In the format `json` they are one line of the
     log."""
-    info, where = server.link.info, " and ".join(server.frontend.ports.addresses) or _NO_PORT
+    info, where = server.link.info, _players_at(server.frontend.ports.addresses, server.config)
     if log_format == "json":
         told = fields(gateway=server.name, link=server.carrier.address, game=info.name, hz=info.hz, loop=loop_name)
         _log.info(
@@ -129,13 +133,32 @@ def gateway_banner(server: GatewayServer, loop_name: str, log_format: str) -> No
     zone = f"{info.name} at {server.carrier.address}"
     lines = [
         f"zoneserver {__version__}, gateway {server.name} of zone {zone}, {loop_name}, {info.hz} Hz",
-        f"players    {where}{' by TLS' if server.config.tls_cert else ''}",
+        f"players    {where}",
     ]
     if page := page_url(server.config, server.port):
         lines.append(f"page       {page}")
     if server.stats_port is not None:
         lines.append(_statistics(server.config, server.stats_port))
     say("\n".join([*lines, "Ctrl-C to stop"]), log_format)
+
+
+def _players_at(addresses: Sequence[str], config: Config) -> str:
+    return f"{' and '.join(addresses)}{' by TLS' if config.tls_cert else ''}" if addresses else _NO_PORT
+
+
+def _gateway_command(address: str, config: Config) -> str:
+    """The command that starts a gateway of the zone at this address. What has to be filled in has capital letters."""
+    link, more = LinkAddress.parse(config.link), []
+    if link.is_broker and (link.user or config.link_creds):
+        # The credentials of the zone are not for gateways.
+        user = "NAME:PASSWORD" if ":" in link.user else "TOKEN" if link.user else ""
+        address = f"{replace(link, user=user).server}/{link.zone}"
+        more = ["--name", "NAME", *(["--link-creds", "NAME.creds"] if config.link_creds else [])]
+    elif link.scheme == "tcp":
+        more = ["--link-token-file", "FILE", *(["--link-ca", "FILE"] if config.link_cert else [])]
+    if link.is_broker and config.link_ca:
+        more += ["--link-ca", config.link_ca]
+    return shlex.join(["zoneserver", "gateway", "--link", address, *more])
 
 
 def _statistics(config: Config, port: int) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import shlex
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 from zoneserver.cli.command import print_result
 from zoneserver.cli.parser import Parser
-from zoneserver.control.client import ask
+from zoneserver.control.client import NoServerError, ask
 from zoneserver.control.desk import Desk
 from zoneserver.control.door import Door
 from zoneserver.control.gateway_desk import GatewayDesk
+from zoneserver.control.messages import Outcome
+from zoneserver.control.running import RunningServer, running_servers
 from zoneserver.control.socket_file import default_path
 from zoneserver.control.stop_commands import Restarter
 from zoneserver.control.web_door import WebDoor
@@ -30,6 +33,8 @@ __all__ = ["NO_SOCKET", "ControlSocket", "ctl", "ctl_settings"]
 NO_SOCKET = "none"
 """The value of `run --ctl` with which a server takes no commands."""
 
+# The port for players that a server has by default.
+_PORT = 7777
 _EXAMPLES = """\
   zoneserver ctl                                   list the commands, those of the game included
   zoneserver ctl players                           who is in
@@ -59,7 +64,8 @@ def ctl_settings(parser: Parser) -> None:
         usage="[flags] [WORDS]",
     )
     text = "the port of players, which names the socket; the admin port of a gateway, and of a zone with --port off"
-    command.setting("--port", parse=parse_port, default=7777, help=text)
+    shown = f"{_PORT}; if nothing listens there, the only server of this user"
+    command.setting("--port", parse=parse_port, help=text, shown=shown)
     command.setting("--ctl", metavar="PATH", help="the socket of the server", shown="a path made from the port")
     command.add_argument("words", nargs=argparse.REMAINDER, metavar="WORDS", help="a command and its arguments")
     command.common()
@@ -68,13 +74,36 @@ def ctl_settings(parser: Parser) -> None:
 def ctl(arguments: argparse.Namespace) -> int:
     """Runs one command on a server, and prints its result. Raises CannotStartError and UsageError."""
     _require_sockets()
-    path = Path(arguments.ctl) if arguments.ctl else default_path(arguments.port)
-    code, text = ask(path, arguments.words or ["help"])
+    code, text = _ask(arguments, arguments.words or ["help"])
     if code == Exit.OK:
         print_result(text)
     else:
         print_error(f"zoneserver ctl: {text}")
     return code
+
+
+def _ask(arguments: argparse.Namespace, words: Sequence[str]) -> Outcome:
+    if arguments.ctl:
+        return ask(Path(arguments.ctl), words)
+    try:
+        return ask(default_path(arguments.port or _PORT), words)
+    except NoServerError as error:
+        found = running_servers()
+        # A zone is meant rather than its gateways.
+        meant = [each for each in found if not each.is_gateway] or found
+        if arguments.port is None and len(meant) == 1:
+            port = meant[0].port
+            print_error(f"zoneserver ctl: no server has port {_PORT}, so this is the only one, at port {port}")
+            return ask(default_path(port), words)
+        if not found:
+            raise
+        typed = shlex.join(words)
+        lines = [f"  zoneserver ctl --port {each.port} {typed}  ({_kind(each)})" for each in found]
+        raise CannotStartError("\n".join([f"{error}. On this machine run:", *lines])) from None
+
+
+def _kind(server: RunningServer) -> str:
+    return "a gateway" if server.is_gateway else "a server"
 
 
 def _require_sockets() -> None:

@@ -94,6 +94,7 @@ def gateway_settings(parser: Parser) -> None:
     command.switch("--json", help="print the last statistics as JSON in place of the summary")
     command.switch("--check", help="check the settings, and exit; the zone is not asked")
     command.common()
+    parser.explain_foreign("gateway", "run", "{} is a setting of the zone: give it to zoneserver run")
 
 
 def gateway(arguments: argparse.Namespace) -> int:

@@ -93,6 +93,8 @@ class Parser(argparse.ArgumentParser):
         self._section: Any = self
         self._subcommands: Any = None
         self._commands: dict[str, Parser] = {}
+        # Another command, and what is said of a flag that only that one has.
+        self._foreign: tuple[Parser, str] | None = None
 
     @property
     def table(self) -> str:
@@ -209,12 +211,21 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             name = unknown[0].partition("=")[0]
             if name.startswith("-"):
-                chosen.error(f"there is no flag {name}; {nearest(name, chosen._flags, show=str)}")
+                hint = chosen._foreign_hint(name) or nearest(name, chosen._flags, show=str)
+                chosen.error(f"there is no flag {name}; {hint}")
             # A flag without its dashes is read as an argument, and so may be the word before this one.
             words = [word for word in (name, *(sys.argv[1:] if argv is None else argv)) if not word.startswith("-")]
             chosen.error(f"there is no argument {name!r}{next(filter(None, map(chosen.flag_hint, words)), '')}")
         chosen._fill(arguments)
         return arguments
+
+    def explain_foreign(self, command: str, other: str, hint: str) -> None:
+        """Lets a command answer flags that only another one has with `hint`, in which `{}` is the flag."""
+        self._commands[command]._foreign = self._commands[other], hint
+
+    def _foreign_hint(self, flag: str) -> str:
+        command, hint = self._foreign or (self, "")
+        return hint.format(flag) if flag in command._flags else ""
 
     def flag_hint(self, word: str, command: str = "") -> str:
         """The end of an error about a word that may be meant as a flag, of this or of one of its commands:
@@ -288,7 +299,8 @@ class Parser(argparse.ArgumentParser):
         for name, value in document.get(self.table, {}).items():
             key = name.replace("_", "-")
             if key not in settings:
-                self.error(f"{path}: [{self.table}] has no setting {name!r}; {nearest(key, tuple(settings))}")
+                hint = self._foreign_hint(f"--{key}") or nearest(key, tuple(settings))
+                self.error(f"{path}: [{self.table}] has no setting {name!r}; {hint}")
             if settings[key].dest not in done:
                 self._add(own, settings[key], f"{path}: [{self.table}] {name}", settings[key].from_file, value)
         for name, value in document.items():

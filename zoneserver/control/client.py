@@ -26,7 +26,7 @@ class NoServerError(CannotStartError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"no server listens at {path}: {reason}; is it running? "
-            "Name its port (--port 7777), or its socket (--ctl PATH)"
+            "Name its port (--port PORT), or its socket (--ctl PATH)"
         )
 
 

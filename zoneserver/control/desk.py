@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from zoneserver.control.messages import Outcome
 from zoneserver.control.session_commands import SessionCommands
@@ -20,6 +21,14 @@ __all__ = ["Desk", "no_more"]
 _ANSWER_SECONDS = 5.0
 
 
+class Served(Stoppable, Protocol):
+    """A server as the desk sees it."""
+
+    @property
+    def players_elsewhere(self) -> Callable[[], list[tuple[str, int | None, str]]]:
+        """Name, slot and gateway of each player whose connection a gateway in another process has."""
+
+
 class Desk:
     """Runs commands on one server. The server starts again if there is a `restarter`."""
 
@@ -28,7 +37,7 @@ class Desk:
         link: ZoneLink,
         gateway: Gateway,
         loop: asyncio.AbstractEventLoop,
-        server: Stoppable,
+        server: Served,
         restarter: Restarter | None = None,
     ) -> None:
         self._link = link
@@ -109,17 +118,12 @@ class Desk:
     async def _players(self, words: list[str]) -> Outcome:
         as_json = words[:1] == ["--json"]
         no_more(words[as_json:])
-        here, text = await self._sessions.players(as_json=as_json)
-        if as_json:
-            return Outcome(Exit.OK, text)
-        lines = [text]
-        count, _, elsewhere = self._server.count_players()
-        if elsewhere:
-            lines.append(f"and {elsewhere} at gateways in other processes: ask each (ctl --port ADMIN_PORT players)")
-        away = count - elsewhere - here + self._gateway.watchers_count
-        if away > 0:
-            lines.append(f"and {away} whose connection is lost and who may come back")
-        return Outcome(Exit.OK, "\n".join(lines))
+        elsewhere = self._server.players_elsewhere()
+        away = self._server.count_players()[0] - len(elsewhere) - self._gateway.players_count
+        text = await self._sessions.players(as_json=as_json, elsewhere=elsewhere)
+        if away > 0 and not as_json:
+            text += f"\nand {away} whose connection is lost and who may come back"
+        return Outcome(Exit.OK, text)
 
 
 def no_more(words: Sequence[str]) -> None:

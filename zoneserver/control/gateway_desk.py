@@ -54,7 +54,7 @@ class GatewayDesk:
             case "players":
                 as_json = words[:1] == ["--json"]
                 no_more(words[as_json:])
-                return Outcome(Exit.OK, (await self._sessions.players(as_json=as_json))[1])
+                return Outcome(Exit.OK, await self._sessions.players(as_json=as_json))
         no_more(words)
         if name == "stop":
             # The answer is written before.

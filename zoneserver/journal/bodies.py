@@ -11,7 +11,7 @@ import msgpack
 from zoneserver.journal.values import Checkpoint, Header, RecordedTick
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Batch, Command, Join, Requests, Resumed, Standing, TickInput, TickOutput
+from zoneserver.zone.link import Batch, Command, Ended, Join, Requests, Resumed, Standing, TickInput, TickOutput
 from zoneserver.zone.schema import SCHEMA_START
 
 __all__ = [
@@ -33,7 +33,7 @@ _TEXT = "surrogatepass"
 _TUPLE, _LARGE_INTEGER = 1, 2
 _PAYLOAD = itemgetter(1)
 # How many lists an INPUT has at most.
-_LISTS = 10
+_LISTS = 11
 # An ANSWERED has a few numbers ahead of its values.
 _ANSWER_HEAD_BYTES = 60
 
@@ -54,9 +54,9 @@ def encode_input(tick_input: TickInput, output: TickOutput) -> bytes:
         rejected = {ended.ref for ended in output.ended if ended.reason is CloseReason.BAD_TICKET}
         joins = [join for join in joins if join.ref not in rejected]
     lists = joins, requests.leaves, requests.drops, requests.confirmed, requests.actions, requests.commands
-    of_gateways = requests.batches, requests.lost, requests.bans, requests.standings
+    rare = requests.batches, requests.lost, requests.bans, requests.standings, requests.failed
     # Most ticks of a zone without gateways in other processes have no such lists.
-    return _pack((tick, unix_seconds, dilation_percent, *lists, *(of_gateways if any(of_gateways) else ())))
+    return _pack((tick, unix_seconds, dilation_percent, *lists, *(rare if any(rare) else ())))
 
 
 def encode_output(output: TickOutput) -> bytes:
@@ -99,7 +99,7 @@ def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
     tick, unix_seconds, dilation_percent, *lists = _unpack(input_body)
     # An earlier version has fewer, and most ticks have.
     lists += [()] * (_LISTS - len(lists))
-    joins, leaves, drops, confirmed, actions, commands, batches, lost, bans, standings = lists
+    joins, leaves, drops, confirmed, actions, commands, batches, lost, bans, standings, failed = lists
     requests = Requests(
         joins=[Join(*join) for join in joins],
         leaves=list(leaves),
@@ -111,6 +111,7 @@ def decode_tick(input_body: bytes, output_body: bytes) -> RecordedTick:
         lost=list(lost),
         bans=list(bans),
         standings=[(ref, Standing(*standing)) for ref, standing in standings],
+        failed=[Ended.of(each) for each in failed],
     )
     frame, joined, resumed, private, saves = _unpack(output_body)
     tick_input = TickInput(tick, unix_seconds, dilation_percent, requests)

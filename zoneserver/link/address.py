@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -70,6 +71,10 @@ class LinkAddress:
     @property
     def _place(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def absolute(self) -> LinkAddress:
+        """The same address, as it is found from any folder."""
+        return replace(self, path=str(Path(self.path).absolute())) if self.path else self
 
     def zone_objection(self, cert: str | None) -> str | None:
         """Why a zone may not listen at this address with this certificate; None if it may."""

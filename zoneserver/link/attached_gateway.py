@@ -34,6 +34,8 @@ class AttachedGateway:
         """When its lease ended; None while it is there."""
         self.waited_us = 0
         """How long its last batch lay there before the tick was due."""
+        self.answered_at = -1
+        """The tick after which it was answered last."""
         self.asks_total = 0
         self.resent_total = 0
 

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import LinkSecurity
@@ -176,8 +177,12 @@ class _Check:
             need += [("subscription", subjects.down), ("subscription", subjects.to(gateway))]
         missing = await self._refused(need)
         who = self._who
+        # Without a colon it is a token, which is never shown.
+        user, colon, _ = self._address.user.partition(":")
+        user = unquote(user) if colon else "NAME"
+        hint = f" (if they are those of a gateway: --as {user})" if gateway is None else ""
         for kind, subject in missing:
-            text = f"the credentials of {who} do not let it {_verb(kind)} {subject}"
+            text = f"the credentials of {who} do not let it {_verb(kind)} {subject}{hint}"
             self._add("permissions", WRONG, text, permission(kind, subject))
         if not missing:
             self._add("permissions", FINE, f"{who} can publish and read what it needs")

@@ -10,7 +10,16 @@ from typing import cast
 from zoneserver.link.carrier import PAYLOAD_BYTES_MAX, QUEUE_BYTES_MAX
 from zoneserver.protocol.framing import HEADER_BYTES, Deframer, length_prefixed
 
-__all__ = ["CLOSED_BY_PEER", "CLOSE_SECONDS", "FIRST_SECONDS", "RIGHT_TOKEN", "WRONG_TOKEN", "LinkConnection", "framed"]
+__all__ = [
+    "CLOSED_BY_PEER",
+    "CLOSE_SECONDS",
+    "FIRST_SECONDS",
+    "RIGHT_TOKEN",
+    "SPEAKS_TLS",
+    "WRONG_TOKEN",
+    "LinkConnection",
+    "framed",
+]
 
 CLOSE_SECONDS = 1.0
 """How long a connection that closes waits for the other end to read what was sent."""
@@ -24,6 +33,11 @@ RIGHT_TOKEN, WRONG_TOKEN = b"right token", b"wrong token"
 CLOSED_BY_PEER = "the other end closed the connection"
 """Why a connection ended that the other end closed without an error."""
 
+SPEAKS_TLS = "it speaks TLS, and this end does not"
+"""Why a connection ended whose other end began a TLS handshake."""
+
+# How a TLS handshake begins. As the length of a payload it is far above the bound.
+_TLS_HELLO = b"\x16\x03"
 # How much is handed to the transport at once. By TLS a turn of the loop encrypts no more.
 _PART_BYTES = 256 * 1024
 
@@ -113,7 +127,7 @@ class LinkConnection(asyncio.Protocol):
             if self._is_closing:
                 return
         if deframer.error is not None:
-            self.abort(f"it sent a {deframer.error}")
+            self.abort(SPEAKS_TLS if data.startswith(_TLS_HELLO) else f"it sent a {deframer.error}")
 
     def pause_writing(self) -> None:
         self._is_paused = True

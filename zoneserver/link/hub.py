@@ -137,7 +137,9 @@ class GatewayHub:
             case Ask():
                 self._answer(peer, message)
             case Detach():
-                self._detach(message.gateway)
+                gateway = self._attached.get(message.gateway)
+                if gateway is not None and gateway.peer == peer:
+                    self._detach(message.gateway)
             case _:
                 self._hear_other(message)
 
@@ -181,6 +183,7 @@ class GatewayHub:
             # A gateway that hears nothing attaches again and again, and no batch of it is taken.
             gateway.silent_ticks = before.silent_ticks
             gateway.asks_total, gateway.resent_total = before.asks_total, before.resent_total
+            gateway.answered_at = before.answered_at if before.peer == peer else gateway.answered_at
         elif message.gateway in self._gateways.lost:
             gateway.lost_at = self._now()
         self._attached[message.gateway] = gateway
@@ -232,13 +235,14 @@ class GatewayHub:
 
     def _answer(self, peer: str, message: Ask) -> None:
         gateway = self._attached.get(message.gateway)
-        if gateway is None or gateway.peer != peer or not self._newest:
-            return
+        if gateway is None or gateway.peer != peer or not self._newest or gateway.answered_at == self._tick:
+            return  # It asks again. An answer may be all that the history has.
         if self._gateways.is_full(gateway.number) or (message.tick and gateway.number not in self._gateways):
             return  # What was said to it alone is not here any more. It hears that it has to begin anew.
         tick = message.tick
         if message.start != self._start and (tick is None or tick > self._facts.former_tick):
             tick = None
+        gateway.answered_at = self._tick
         gateway.asks_total += 1
         since = message.tick or 0
         parts = tuple(each for each in self._gateways.parts_since(gateway.number, since) if each[0] <= self._tick)

@@ -67,6 +67,9 @@ def permission(kind: str, subject: str) -> str:
 class _NatsEnd:
     """What both ends have in common: a connection to the broker, and after its end the next one."""
 
+    # What may be tried first when the broker refuses something.
+    _remedy = ""
+
     def __init__(
         self,
         address: LinkAddress,
@@ -170,7 +173,7 @@ class _NatsEnd:
         what = "publish" if kind == "publish" else "read"
         subject = self._permissions.get(subject, subject)
         text = f"the broker of {self.address} does not let {self._name} {what} {subject}"
-        return f"{text}: in nats-server.conf, give its user {permission(kind, subject)}"
+        return f"{text}: {self._remedy}in nats-server.conf, give its user {permission(kind, subject)}"
 
     def _require_permissions(self, client: NatsClient) -> None:
         for refusal in sorted(client.refused):
@@ -180,6 +183,7 @@ class _NatsEnd:
         """Keeps a connection for ever. Without one at the beginning, `cause` says why."""
         loop = asyncio.get_running_loop()
         while True:
+            was_up = self._client is not None
             if self._client is not None:
                 cause = f"the broker of {self.address} is lost: {await asyncio.shield(self._client.lost)}"
                 self._changed(False)
@@ -188,7 +192,8 @@ class _NatsEnd:
             since = loop.time()
             log.warning("%s; trying again every %g s", cause, _RETRY_SECONDS)
             client = await self._next_client(cause)
-            log.info("connected to the broker of %s after %.1f s", self.address, loop.time() - since)
+            again = " again" if was_up else ""
+            log.info("connected to the broker of %s%s after %.1f s", self.address, again, loop.time() - since)
             self._begin(client)
 
     async def _next_client(self, cause: str) -> NatsClient:
@@ -268,6 +273,8 @@ class NatsGatewayCarrier(_NatsEnd):
 
     Raises ValueError for a name that cannot be part of a subject.
     """
+
+    _remedy = "start it with the name that its user has (--name gw1), or "
 
     def __init__(self, address: LinkAddress, name: str, security: LinkSecurity) -> None:
         if not _NAME.fullmatch(name):

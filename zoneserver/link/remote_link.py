@@ -186,7 +186,7 @@ class RemoteZoneLink:
             self._attach()
 
     def changed(self, is_up: bool) -> None:
-        """The way to the zone stands again, or is lost."""
+        """The link to the zone stands, or is lost."""
         self._attached_to = _NO_START
         self._attach_at = -_ASK_SECONDS
         if is_up:

@@ -17,7 +17,15 @@ from itertools import count
 from zoneserver.config import TOKEN_BYTES_MAX
 from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import PAYLOAD_UP_BYTES_MAX, LinkSecurity
-from zoneserver.link.connection import CLOSED_BY_PEER, FIRST_SECONDS, RIGHT_TOKEN, WRONG_TOKEN, LinkConnection, framed
+from zoneserver.link.connection import (
+    CLOSED_BY_PEER,
+    FIRST_SECONDS,
+    RIGHT_TOKEN,
+    SPEAKS_TLS,
+    WRONG_TOKEN,
+    LinkConnection,
+    framed,
+)
 from zoneserver.link.listener import LinkListener
 from zoneserver.support.certificate import ServerCertificate
 from zoneserver.support.errors import CannotStartError
@@ -28,6 +36,7 @@ __all__ = ["StreamZoneCarrier"]
 
 log = logging.getLogger(__name__)
 
+_NO_TLS = "name the authority of the zone's certificate at the gateway (--link-ca)"
 # How many connections may be before their first payload at once.
 _STRANGERS_MAX = 64
 
@@ -38,7 +47,7 @@ class StreamZoneCarrier:
     names_peers = False
 
     def __init__(self, address: LinkAddress, security: LinkSecurity) -> None:
-        self.address = str(address)
+        self.address = str(address.absolute())
         self.is_up = True
         self.certificate: ServerCertificate | None = None
         """The certificate; None without one. Connections that begin after its `reload` get the new one."""
@@ -54,6 +63,8 @@ class StreamZoneCarrier:
         self._peers: dict[str, LinkConnection] = {}
         # Those that `publish` reaches.
         self._accepted: dict[str, LinkConnection] = {}
+        # (host, cause) of the connections whose refusal was logged.
+        self._told: set[tuple[str, str]] = set()
         # The connections before their first payload, the oldest first.
         self._strangers: dict[asyncio.Task[None], None] = {}
         self._is_closed = False
@@ -142,7 +153,7 @@ class StreamZoneCarrier:
         except TimeoutError:
             text = f"it said nothing within {FIRST_SECONDS:g} s"
         except OSError as error:
-            text = explain_connect_error(error)
+            text = explain_connect_error(error, without_tls=_NO_TLS, who="it")
         finally:
             if not is_in.done():
                 connection.abort()
@@ -164,6 +175,7 @@ class StreamZoneCarrier:
                 return
             connection.send(*framed(RIGHT_TOKEN))
         is_in.set_result(None)
+        self._told.clear()
         peer = f"#{next(self._numbers)}"
         self._peers[peer] = connection
         connection.receive = partial(self._receive, peer)
@@ -179,6 +191,15 @@ class StreamZoneCarrier:
 
     def _refuse(self, address: str, text: str) -> None:
         self.refused_total += 1
+        # A gateway with a wrong setting comes again five times a second.
+        why = address.rpartition(":")[0], text
+        if why in self._told:
+            return
+        if len(self._told) >= _STRANGERS_MAX:
+            self._told.clear()
+        self._told.add(why)
+        if text == SPEAKS_TLS:
+            text += ": give the zone a certificate (--link-cert), or leave out --link-ca at the gateway"
         who = f"a connection from {address}" if address else "a connection"
         log.warning("%s to %s is no gateway: %s", who, self.address, text, extra=fields(address=address))
 

@@ -36,7 +36,7 @@ class StreamGatewayCarrier:
     """The gateway's end: a GatewayCarrier."""
 
     def __init__(self, address: LinkAddress, security: LinkSecurity) -> None:
-        self.address = str(address)
+        self.address = str(address.absolute())
         self.is_up = False
         self._address = address
         self._security = security
@@ -49,6 +49,7 @@ class StreamGatewayCarrier:
         self._away_since: float | None = None
         # What was logged of this outage.
         self._told: set[str] = set()
+        self._has_stood = False
         self._receive: Callable[[bytes], None]
         self._changed: Callable[[bool], None]
 
@@ -115,7 +116,11 @@ class StreamGatewayCarrier:
         connection.receive = partial(self._answered, connection, answer)
         sock = await _connect_tcp(self._address)
         name = self._address.host if self._context is not None else None
-        await loop.create_connection(lambda: connection, sock=sock, ssl=self._context, server_hostname=name)
+        try:
+            await loop.create_connection(lambda: connection, sock=sock, ssl=self._context, server_hostname=name)
+        except (ConnectionError, ssl.SSLEOFError):
+            hint = f"if it does not speak TLS, {_NO_TLS}"
+            raise ConnectionError(f"the zone closed the connection in the TLS handshake: {hint}") from None
         connection.send(*framed(self._security.token.encode()))
         await asyncio.wait((answer, connection.ended), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
@@ -148,17 +153,17 @@ class StreamGatewayCarrier:
     def _tell(self, cause: str) -> None:
         if cause not in self._told:
             self._told.add(cause)
-            text = "no way to the zone at %s: %s; trying again every %g s"
+            text = "no link to the zone at %s: %s; trying again every %g s"
             log.warning(text, self.address, cause, RETRY_SECONDS, extra=fields(link=self.address, cause=cause))
 
     def _stands(self) -> None:
         seconds = asyncio.get_running_loop().time() - (self._away_since or 0.0)
-        if self._told:
-            text = "the way to the zone at %s stands again after %.1f s"
-            log.info(text, self.address, seconds, extra=fields(link=self.address, seconds=round(seconds, 3)))
-        else:
-            log.info("the way to the zone at %s stands", self.address, extra=fields(link=self.address))
+        again = " again" if self._has_stood else ""
+        after = f" after {seconds:.1f} s" if self._told else ""
+        told = fields(link=self.address, seconds=round(seconds, 3))
+        log.info("the link to the zone at %s stands%s%s", self.address, again, after, extra=told)
         self._told.clear()
+        self._has_stood = True
         self._away_since = None
         self.is_up = True
         self._changed(True)

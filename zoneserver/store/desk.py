@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
 from zoneserver.protocol.codes import CloseReason
@@ -35,6 +34,7 @@ class StoreDesk:
         self.snapshot = link.snapshot
         self.former_tick = link.former_tick
         self.next_ref = link.next_ref
+        self.subscribe = link.subscribe
         self._link = link
         self._store = store
         self._now = now
@@ -42,17 +42,11 @@ class StoreDesk:
         self._waiting: dict[int, tuple[Join, float]] = {}
         # The refs of these joins by name, in the order in which they came.
         self._refs: dict[str, list[int]] = {}
-        # The joins that failed here, for the next output.
-        self._ended: list[Ended] = []
-        self._receivers: list[Callable[[TickOutput], None]] = []
         link.subscribe(self._receive)
 
     @property
     def has_room(self) -> bool:
         return self._link.has_room
-
-    def subscribe(self, receive: Callable[[TickOutput], None]) -> None:
-        self._receivers.append(receive)
 
     def send(self, requests: Requests) -> None:
         joins, requests.joins = requests.joins, []
@@ -85,11 +79,6 @@ class StoreDesk:
             self.save(output.saves, output.tick)
         self._expire()
         self._store.poll()
-        if self._ended:
-            output = dataclasses.replace(output, ended=[*output.ended, *self._ended])
-            self._ended = []
-        for receive in self._receivers:
-            receive(output)
 
     # --- Joins that wait --------------------------------------------------------------------------
 
@@ -111,7 +100,8 @@ class StoreDesk:
             self._link.send(Requests(joins=[join._replace(saved=found or "") for join in joins]))
 
     def _fail(self, ref: int, text: str) -> None:
-        self._ended.append(Ended(ref, CloseReason.STORE_FAILED, text))
+        # The zone tells the gateway of the player, wherever it runs.
+        self._link.send(Requests(failed=[Ended(ref, CloseReason.STORE_FAILED, text)]))
 
     def _forget(self, ref: int) -> None:
         """Drops a join that waits."""

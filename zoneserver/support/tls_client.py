@@ -25,15 +25,18 @@ def client_context(ca: str | None) -> ssl.SSLContext:
 
 
 def explain_connect_error(
-    error: Exception, ca_flag: str = "--tls-ca", without_tls: str = "leave out --tls and --tls-ca"
+    error: Exception,
+    ca_flag: str = "--tls-ca",
+    without_tls: str = "leave out --tls and --tls-ca",
+    who: str = "the server",
 ) -> str:
-    """One sentence about a connection that did not come about. `without_tls` says what to do if the server does not
-    speak TLS."""
+    """One sentence about a connection that did not come about. `without_tls` says what to do if the other end, which
+    is called `who`, does not speak TLS."""
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = f"; name the authority's certificate with {ca_flag}" if error.verify_code in _UNKNOWN_ISSUER else ""
         return f"the TLS certificate of the server is not accepted: {error.verify_message.rstrip('.')}{hint}"
     if isinstance(error, ssl.SSLError):
         if error.reason in _NO_TLS:
-            return f"the server does not speak TLS: {without_tls}"
+            return f"{who} does not speak TLS: {without_tls}"
         return f"the TLS handshake failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
     return getattr(error, "strerror", None) or str(error) or "no answer"

@@ -87,6 +87,7 @@ function take(stats) {
 function state() {
   const { stats } = samples[samples.length - 1];
   if (isPaused) return ["paused", "paused", ""];
+  if (stats.zone_silent_s) return ["away", `zone silent ${stats.zone_silent_s.toFixed(1)} s`, "bad"];
   if (stats.dilation < 1) return ["live", `dilated to ${Math.round(100 * stats.dilation)} %`, "warn"];
   return ["live", "length_s" in stats.replay ? "replay" : "live", "good"];
 }

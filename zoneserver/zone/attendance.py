@@ -96,6 +96,7 @@ class Attendance:
         self._tick = tick
         self._batches += requests.batches
         self._lost += requests.lost
+        self._ended += requests.failed
         gone = {*requests.leaves, *requests.drops}
         self._leaves += requests.leaves
         self._drops += requests.drops

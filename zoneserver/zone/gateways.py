@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from zoneserver.protocol.codes import CloseReason, GameReason
 from zoneserver.protocol.messages import Refusal
 from zoneserver.zone.link import Batch, Ended, RefusedAction, Resumed, gateway_of
 
@@ -21,7 +20,6 @@ __all__ = ["Gateways", "Part"]
 
 # A gateway that has more than this to confirm is lost, and begins anew.
 _UNCONFIRMED_BYTES_MAX = 4 * 2**20
-_CLOSE_REASONS = {str(reason): reason for reason in CloseReason}
 
 _pack = msgpack.Packer(autoreset=True).pack
 
@@ -38,7 +36,7 @@ class Part(NamedTuple):
     def encode(self) -> bytes:
         """The part as bytes.
 
-        >>> part = Part([(7, 0)], [], [Ended(8, CloseReason.REPLACED, "")], [], [(7, b"payload")])
+        >>> part = Part([(7, 0)], [], [Ended.of((8, "REPLACED", ""))], [], [(7, b"payload")])
         >>> Part.decode(part.encode()) == part
         True
         """
@@ -59,7 +57,7 @@ class Part(NamedTuple):
         return cls(
             list(joined),
             [Resumed.of(each) for each in resumed],
-            [Ended(ref, _CLOSE_REASONS.get(reason) or GameReason(reason), text) for ref, reason, text in ended],
+            [Ended.of(each) for each in ended],
             [RefusedAction(ref, Refusal(*refusal), is_violation) for ref, refusal, is_violation in refused],
             list(told),
         )

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _REF_BITS = 32
+_CLOSE_REASONS = {str(reason): reason for reason in CloseReason}
 
 
 def gateway_of(ref: int) -> int:
@@ -118,6 +119,21 @@ class Standing(NamedTuple):
     """How long ago that was. The clocks of gateways differ."""
 
 
+class Ended(NamedTuple):
+    """A player that the zone rejected or removed. The gateway ends the session."""
+
+    ref: int
+    reason: CloseReason | GameReason
+    text: str
+    """Empty when the reason alone says enough."""
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Ended:
+        """Makes it of plain values."""
+        ref, reason, text = values
+        return cls(ref, _CLOSE_REASONS.get(reason) or GameReason(reason), text)
+
+
 USAGE = "usage"
 """The result of a command that was typed wrongly is not done, and its text begins with this word and a colon."""
 
@@ -144,6 +160,8 @@ class Requests:
     standings: list[tuple[int, Standing]] = field(default_factory=list)
     """(ref, standing) of each player who may come back, when their penalty level has risen or their connection is
     lost."""
+    failed: list[Ended] = field(default_factory=list)
+    """The joins that have failed on their way to the zone. The output says so to their gateways."""
 
     def add(self, more: Requests) -> None:
         """Appends the requests of another gateway, or later requests of this one."""
@@ -157,6 +175,7 @@ class Requests:
         self.lost += more.lost
         self.bans += more.bans
         self.standings += more.standings
+        self.failed += more.failed
 
 
 class TickInput(NamedTuple):
@@ -204,15 +223,6 @@ class AddressBan(NamedTuple):
 
 NO_BANS = AddressBan("", 0.0, "", is_ordered=False)
 """All bans of addresses are lifted. The bans that follow in a list are all that there are."""
-
-
-class Ended(NamedTuple):
-    """A player that the zone rejected or removed. The gateway ends the session."""
-
-    ref: int
-    reason: CloseReason | GameReason
-    text: str
-    """Empty when the reason alone says enough."""
 
 
 class RefusedAction(NamedTuple):

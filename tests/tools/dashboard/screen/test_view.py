@@ -113,6 +113,10 @@ def test_header_tells_reset_and_dilation_at_every_size(size: tuple[int, int]) ->
     assert "since reset 12:34:56  live" in render(screen_state(reset_clock="12:34:56"), *size).plain
     slow = Sample(59.0, stats(dilation=0.42), None)
     assert "live, dilated to 42%" in render(screen_state(samples=(slow,)), *size).plain
+    waiting = Sample(59.0, stats(gateway="gw1", zone_silent_s=5.234), None)
+    header = render(screen_state(samples=(waiting,)), *size).plain.split("\n")[0]
+    assert "zone silent 5.2 s" in header
+    assert "live" not in header
 
 
 @pytest.mark.parametrize(("size", "shown"), [((60, 15), False), ((80, 24), True), ((60, 50), True), ((200, 60), True)])

@@ -12,7 +12,7 @@ from zonetools.dashboard.data.history import Sample
 
 # A gateway tells its zone once a second what it sent: a rate over less time would jump.
 _RATE_SECONDS = 3.0
-# From this time on without a tick, something is wrong with the zone, or with the line to it.
+# From this time on without a tick, something is wrong with the zone, or with the link to it.
 _SILENT_SECONDS = 1.0
 
 KEYS_MAX = 9

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from zoneserver.support.format import format_count, format_duration, format_milliseconds, format_size, level
 from zonetools.dashboard.data.history import Sample
-from zonetools.dashboard.data.rows import ProcessRow
+from zonetools.dashboard.data.rows import SILENT, ProcessRow
 
 HEADER_EVERY = 20
 """The number of lines between two headers."""
@@ -28,7 +28,7 @@ _COLUMNS = (
     ("behind", 7),
     ("cpu %", 6),
     ("memory", 9),
-    ("state", 5),
+    ("state", 6),
 )
 
 
@@ -54,7 +54,7 @@ def line(sample: Sample) -> str:
         format_count(stats.behind),
         f"{stats.cpu_percent:.1f}",
         format_size(stats.rss_bytes),
-        level(stats.tick_ms["p99"] * stats.hz / 1000)[0],
+        SILENT if stats.zone_silent_s else level(stats.tick_ms["p99"] * stats.hz / 1000)[0],
     )
     return " ".join(f"{value:>{width}}" for value, (_, width) in zip(values, _COLUMNS, strict=True))
 

@@ -187,6 +187,8 @@ def _header(state: ScreenState, width: int) -> Text:
         status, style = "paused", "yellow"
     elif not server.samples:
         status, style = "waiting", "green"
+    elif silent := server.samples[-1].stats.zone_silent_s:
+        status, style = f"zone silent {silent:.1f} s", "red"
     elif (dilation := server.samples[-1].stats.dilation) < 1:
         status, style = f"{live}, dilated to {100 * dilation:.0f}%", "yellow"
     else:

@@ -64,7 +64,7 @@ async def _compare(lab: Lab, checks: Checks, fault: _Fault, seconds: float) -> _
 
 
 async def _compare_once(lab: Lab, checks: Checks, fault: _Fault, seconds: float) -> _Seen:
-    own_plan = lab.plan(lab.pick(200, 30), mix=BOOKKEEPERS, resume=True)
+    own_plan = lab.plan(lab.pick(100, 30), mix=BOOKKEEPERS, resume=True)
     other_plan = lab.plan(lab.pick(200, 60))
     talkers, over = [Talker(f"talker-{number}") for number in range(lab.pick(10, 3))], asyncio.Event()
     with tempfile.TemporaryDirectory(prefix="zone-") as folder:
