@@ -11,6 +11,8 @@ import pytest
 from helpers.link_way import Way
 
 from zoneserver import Rules
+from zoneserver.journal.recorder import Recorder
+from zoneserver.journal.values import JournalError
 from zoneserver.link.hub import GatewayHub
 from zoneserver.link.messages import (
     LINK_VERSION,
@@ -21,6 +23,7 @@ from zoneserver.link.messages import (
     Detach,
     Facts,
     Start,
+    Stopping,
     decode,
 )
 from zoneserver.protocol.codes import CloseReason
@@ -243,6 +246,26 @@ def test_next_start_after_a_stop_knows_no_gateway(tmp_path: Path) -> None:
         return known
 
     assert [asyncio.run(run()) for _ in range(2)] == [[], []]
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_gateways_keep_their_players_when_the_zone_ends_because_its_journal_is_full(
+    tmp_path: Path, is_full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> list[Any]:
+        settings: dict[str, Any] = {"port": None, "stats_port": None, "journal": str(tmp_path), "hz": 100}
+        said: list[bytes] = []
+        async with ZoneServer(Rules, **settings, link=f"unix:{tmp_path / 'link'}") as server:
+            if is_full:
+                monkeypatch.setattr(Recorder, "record", fail)
+                await server.serve(seconds=10)
+            monkeypatch.setattr(server.hub.carrier, "publish", said.append)  # type: ignore[union-attr]
+        return [each.keep for each in map(decode, said) if isinstance(each, Stopping)]
+
+    def fail(*_: Any) -> None:
+        raise JournalError("the disk is full")
+
+    assert asyncio.run(run()) == [is_full]
 
 
 def test_gateway_that_was_forgotten_is_not_told_that_it_has_missed_nothing() -> None:
