@@ -17,7 +17,7 @@ def test_what_waited_for_the_zone_leaves_in_batches_that_the_zone_reads() -> Non
     joins = [Join(ref, "bob", bytes(1000), "127.0.0.1") for ref in range(ANN + 1, ANN + 2_000)]
     batches.add(Requests(joins=joins))
     sent = Requests()
-    for _ in range(32):
+    for _ in range(80):
         batch = batches.next(Start(1, 1), 1, None)
         assert batch is not None
         assert len(batch.encode()) < PAYLOAD_UP_BYTES_MAX

@@ -39,6 +39,9 @@ _SHAPES: list[bytes] = [
     _with(actions=[(ANN, 1, 7)]),
     _with(actions=[(ANN, 1, [[]])]),
     _with(actions=[(ANN, 1, [[{}]])]),
+    _with(actions=[(ANN, 1, [["a", {}]])]),
+    _with(actions=[(ANN, 1, [["a", [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]])]),
+    _with(standings=[(ANN, Standing(1, "FLOOD", "text", (1, 2, 3, 4), float("nan")))]),
     _with(actions=[(ANN, 2**64 - 1, [["a"]])]),
     _with(actions=[(ANN, -1, [["a"]])]),
     _with(actions=[(ANN, 1.5, [["a"]])]),
@@ -104,6 +107,15 @@ def _array(item: bytes, size: int) -> bytes:
     return b"\xdd" + count.to_bytes(4) + item * count
 
 
+def test_arguments_that_a_client_may_send_are_read() -> None:
+    nested: Any = 7
+    for _ in range(16):
+        nested = (nested,)
+    message = decode_up(_with(actions=[(ANN, 1, (("a", nested, 1.5, "b", b"c", None), ("d",)))]))
+    assert isinstance(message, BatchMessage)
+    assert message.requests.actions == [(ANN, 1, (("a", nested, 1.5, "b", b"c", None), ("d",)))]
+
+
 def test_payload_of_many_objects_costs_no_more_than_its_bytes() -> None:
     size = PAYLOAD_UP_BYTES_MAX - 5
     began = time.process_time()
@@ -115,7 +127,7 @@ def test_payload_of_many_objects_costs_no_more_than_its_bytes() -> None:
         with pytest.raises(LinkError):
             decode_up(_array(item, size))
         assert time.process_time() - began < max(plain, 0.01)
-    with pytest.raises(LinkError, match=r"at most 2,097,152 bytes"):
+    with pytest.raises(LinkError, match=r"at most 1,048,576 bytes"):
         decode_up(bytes(PAYLOAD_UP_BYTES_MAX + 1))
 
 

@@ -17,7 +17,7 @@ _BATCHES_MAX = 8
 # While more actions than this wait for the zone, further ones are refused.
 _WAITING_ACTIONS_MAX = 20_000
 # So many packets or joins of 1 KiB, which is the most by default, are below the bound on a batch: it is not looked at.
-_SMALL = 1_000
+_SMALL = 500
 # The zone reads no larger payload than twice this, and a batch that never arrives would hold up all later ones.
 _BATCH_BYTES_MAX = PAYLOAD_UP_BYTES_MAX // 2
 # A batch that so many ticks have not taken is lost.

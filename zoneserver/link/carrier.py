@@ -22,7 +22,7 @@ __all__ = [
 
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 """The largest payload of a zone by a stream. A broker may have a lower bound."""
-PAYLOAD_UP_BYTES_MAX = 2 * 1024 * 1024
+PAYLOAD_UP_BYTES_MAX = 1024 * 1024
 """The largest payload of a gateway: reading one takes the zone some tens of milliseconds at most."""
 QUEUE_BYTES_MAX = 4 * 1024 * 1024
 """A peer for which more bytes than this wait is skipped, so that it costs at most these bytes and one payload."""

@@ -5,6 +5,7 @@ What a gateway accepts from its clients is accepted here.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from zoneserver.link.messages import (
 )
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.player_names import NAME_CHARACTERS
-from zoneserver.protocol.values import ACTIONS_PER_PACKET
+from zoneserver.protocol.values import ACTIONS_PER_PACKET, NESTING_MAX
 from zoneserver.zone.link import Actions, Join, Requests, Standing, gateway_of
 
 __all__ = ["decode_up"]
@@ -35,7 +36,7 @@ _HOST_CHARACTERS_MAX = 256
 _SEQ_MAX = 2**32 - 1
 _GATEWAY_MAX = 2**31 - 1
 _NUMBER_MAX = 2**53
-_BAN_SECONDS_MAX = 1e9
+_SECONDS_MAX = 1e9
 # What a Standing has at most.
 _LEVEL_MAX, _BUCKETS, _TEXT_CHARACTERS_MAX = 3, 4, 1_000
 _JOIN_TYPES = int, str, bytes, str, bool, str, bytes, bytes, int
@@ -58,9 +59,16 @@ def decode_up(payload: bytes) -> MessageOfGateway:
             raise LinkError(f"a message has more than {_MAPS_MAX} maps")
         return found
 
-    message: MessageOfGateway = decoded(
-        payload, _READERS_UP, object_hook=count_maps, max_map_len=_MAP_ENTRIES_MAX, max_ext_len=0
-    )
+    has_collector = gc.isenabled()
+    # All that is made stays until the end, so the collector would look at it again and again.
+    gc.disable()
+    try:
+        message: MessageOfGateway = decoded(
+            payload, _READERS_UP, object_hook=count_maps, max_map_len=_MAP_ENTRIES_MAX, max_ext_len=0
+        )
+    finally:
+        if has_collector:
+            gc.enable()
     return message
 
 
@@ -87,6 +95,7 @@ def _batch(gateway: int, number: int, start: Sequence[int], tick: int, lists: Se
         bans=[_ban(*each) for each in bans],
         standings=[_standing(*each) for each in standings],
     )
+    _check_arguments([action for _, _, actions in requests.actions for action in actions])
     refs = [each[0] for each in (*requests.joins, *requests.actions, *requests.standings)]
     if any(gateway_of(ref) != gateway for ref in (*refs, *leaves, *drops, *confirmed)):
         raise LinkError(f"gateway {gateway} speaks for the player of another one")
@@ -117,8 +126,18 @@ def _packet(ref: int, seq: int, actions: Sequence[Any]) -> Actions:
     return ref, seq, actions
 
 
+def _check_arguments(arrays: Sequence[Sequence[Any]]) -> None:
+    """Raises LinkError for an argument that a gateway does not let pass."""
+    depth = 0
+    while found := {*map(type, values := [*itertools.chain.from_iterable(arrays)])} & {tuple, dict}:
+        depth += 1
+        if depth > NESTING_MAX or dict in found:
+            raise LinkError(f"an argument of an action is a map, or nested more than {NESTING_MAX} deep")
+        arrays = [each for each in values if type(each) is tuple]
+
+
 def _ban(host: str, seconds: float) -> tuple[str, float]:
-    seconds = min(float(seconds), _BAN_SECONDS_MAX)
+    seconds = min(float(seconds), _SECONDS_MAX)
     if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not seconds >= 0:
         raise LinkError(f"{host!r:.40} cannot be banned for {seconds} s")
     return host, seconds
@@ -131,7 +150,10 @@ def _standing(ref: int, values: Sequence[Any]) -> tuple[int, Standing]:
         raise LinkError(f"no player stands at level {level!r:.40} for {reason!r:.40}")
     if len(fills) != _BUCKETS or any(type(fill) is not int or not 0 <= fill <= _SEQ_MAX for fill in fills):
         raise LinkError("a standing does not say how full the buckets are")
-    return ref, Standing(level, reason, text, fills, float(age_seconds))
+    age_seconds = float(age_seconds)
+    if not 0 <= age_seconds <= _SECONDS_MAX:
+        raise LinkError(f"a standing is not {age_seconds} s old")
+    return ref, Standing(level, reason, text, fills, age_seconds)
 
 
 def _figures(figures: Any) -> dict[str, Any]:
