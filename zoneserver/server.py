@@ -259,7 +259,8 @@ class ZoneServer:
             saves = self.tick_loop.finish(keep=self.is_kept)
             self._persistence.save(saves, self.ticked.world.tick)
             if self.hub is not None:
-                self.hub.stop(keep=self.is_kept)
+                # Without its journal the zone cannot say that anyone leaves: all are in it at the next start.
+                self.hub.stop(keep=self.is_kept or self.tick_loop.has_lost_journal)
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.frontend.close(seconds, keep=self.is_kept)
         if self.hub is not None:

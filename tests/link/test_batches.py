@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoneserver.link.batches import Batches
-from zoneserver.link.messages import BatchMessage, Start, decode
+from zoneserver.link.carrier import PAYLOAD_UP_BYTES_MAX
+from zoneserver.link.messages import BatchMessage, Start, decode_up
 from zoneserver.protocol.decoding import WireError, decode_act
 from zoneserver.protocol.values import NESTING_MAX
 from zoneserver.zone.link import Actions, Join, Requests, first_ref
@@ -16,17 +17,20 @@ from zoneserver.zone.link import Actions, Join, Requests, first_ref
 ANN = first_ref(5)
 
 
-def test_what_waited_for_the_zone_leaves_in_batches_that_a_broker_takes() -> None:
+def test_what_waited_for_the_zone_leaves_in_batches_that_the_zone_reads() -> None:
     batches = Batches(5)
     actions: list[Actions] = [(ANN, seq, (("say", "a" * 900),)) for seq in range(1, 20_001)]
     batches.add(Requests(actions=actions))
-    sent: list[Actions] = []
-    for _ in range(6):
+    joins = [Join(ref, "bob", bytes(1000), "127.0.0.1") for ref in range(ANN + 1, ANN + 2_000)]
+    batches.add(Requests(joins=joins))
+    sent = Requests()
+    for _ in range(80):
         batch = batches.next(Start(1, 1), 1, None)
         assert batch is not None
-        assert len(batch.encode()) < 8_000_000
-        sent += batch.requests.actions
-    assert sent == actions
+        assert len(batch.encode()) < PAYLOAD_UP_BYTES_MAX
+        batches.take_until(batch.number)
+        sent.add(batch.requests)
+    assert sent == Requests(joins=joins, actions=actions)
 
 
 def test_players_who_come_and_go_while_the_zone_is_away_cost_nothing() -> None:
@@ -46,7 +50,7 @@ def test_batch_with_the_most_deeply_nested_action_of_a_client_is_read_by_the_zon
         with contextlib.suppress(WireError):
             seq, actions = decode_act(head + b"\x91" * depth + b"\xc0")
             batch = BatchMessage(5, 1, Start(1, 1), 1, Requests(actions=[(ANN, seq, actions)]), None)
-            taken.append(decode(batch.encode()))
+            taken.append(decode_up(batch.encode()))
     assert len(taken) == NESTING_MAX
 
 

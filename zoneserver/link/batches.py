@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from zoneserver.link.carrier import PAYLOAD_UP_BYTES_MAX
 from zoneserver.link.messages import BatchMessage, Start, TickMessage
 from zoneserver.zone.link import Actions, Requests
 
@@ -15,10 +16,10 @@ __all__ = ["Batches", "Lead"]
 _BATCHES_MAX = 8
 # While more actions than this wait for the zone, further ones are refused.
 _WAITING_ACTIONS_MAX = 20_000
-# So many packets of 1 KiB, which is the most by default, are below the bound on a batch: it is not looked at.
-_SMALL_ACTIONS = 4_000
-# A broker drops a larger payload than 8 MB as recommended, and a batch that never arrives would hold up all later ones.
-_BATCH_BYTES_MAX = 4 * 2**20
+# So many packets or joins of 1 KiB, which is the most by default, are below the bound on a batch: it is not looked at.
+_SMALL = 500
+# The zone reads no larger payload than twice this, and a batch that never arrives would hold up all later ones.
+_BATCH_BYTES_MAX = PAYLOAD_UP_BYTES_MAX // 2
 # While requests of more than so many ticks wait, a batch has at most so many actions of one player, unless one packet
 # has more: the zone refuses what is too much for one tick (127 by default), and one may take three batches.
 _BACKLOG_TICKS = 2
@@ -118,10 +119,11 @@ class Batches:
             self._waiting_ticks = 0
         self._number += 1
         batch = BatchMessage(self._gateway, self._number, start, tick, requests, figures)
-        while len(requests.actions) > _SMALL_ACTIONS and len(batch.encode()) > _BATCH_BYTES_MAX:
-            half = len(requests.actions) // 2
-            self._waiting.actions = requests.actions[half:] + self._waiting.actions
-            requests.actions = requests.actions[:half]
+        waiting = self._waiting
+        while len(requests.actions) + len(requests.joins) > _SMALL and len(batch.encode()) > _BATCH_BYTES_MAX:
+            actions, joins = len(requests.actions) // 2, len(requests.joins) // 2
+            waiting.actions, requests.actions = requests.actions[actions:] + waiting.actions, requests.actions[:actions]
+            waiting.joins, requests.joins = requests.joins[joins:] + waiting.joins, requests.joins[:joins]
         self._on_way.append(_OnWay(batch, tick + 1, tick))
         return batch
 
