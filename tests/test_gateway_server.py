@@ -63,7 +63,7 @@ async def test_players_of_a_gateway_that_stops_go_on_at_another(site: Site) -> N
         assert ann.replica.stat(ann.slot, "gold") == 2
         assert there.frontend.gateway.players_count == 1
         assert zone.stats().joins_total == 0, "it counts at the gateways"
-        assert zone.zone.attendance.count_players() == (1, 1, 1)
+        assert zone.zone.attendance.count_players() == (1, 1)
 
 
 async def test_gateway_that_is_lost_or_has_stopped_stays_in_the_statistics_until_another_takes_its_name(
@@ -84,6 +84,14 @@ async def test_gateway_that_is_lost_or_has_stopped_stays_in_the_statistics_until
     assert states() == {"lost": (True, False), "stopped": (False, True)}
     await site.gateway("stopped")
     assert states()["stopped"] == (False, False)
+
+
+async def test_gateway_without_players_says_only_that_it_waits(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    await site.zone(Purse)
+    gateway = await site.gateway("one")
+    gateway.link.heard_at -= 5
+    gateway._watch()
+    assert caplog.messages[-1].endswith(" s: waiting for it")
 
 
 async def test_gateways_wait_for_the_next_zone_and_begin_anew_there(site: Site, cleanup: Stack) -> None:

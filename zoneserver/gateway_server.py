@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from zoneserver.admin.figures import counted
@@ -29,6 +29,8 @@ __all__ = ["GatewayServer", "default_name"]
 
 log = logging.getLogger(__name__)
 
+# How often the gateway asks a zone to accept it that does not answer.
+_KNOCK_SECONDS = 0.5
 # How often the zone is told the figures of this gateway.
 _FIGURES_SECONDS = 1.0
 # How long the players have to read that the gateway stops.
@@ -58,6 +60,8 @@ class GatewayServer:
         """Whether the gateway stopped because the zone has no place for it."""
         self.is_outdated = False
         """Whether the gateway stopped because the zone runs another game now: it is to be started again."""
+        self.on_waiting: Callable[[], None] = lambda: None
+        """Called once if no zone has answered for a second, when the ports are bound."""
         self.loop: asyncio.AbstractEventLoop
         self.frontend: Frontend
         self.link: RemoteZoneLink
@@ -105,13 +109,17 @@ class GatewayServer:
     async def _wait_for_zone(self) -> bool:
         """Waits until the zone has accepted this gateway. Returns False if the server is to stop."""
         waits = [asyncio.create_task(self._attached.wait()), asyncio.create_task(self._stopping.wait())]
+        since, is_told = self.loop.time(), False
         try:
-            done, _ = await asyncio.wait(waits, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
+            while not (await asyncio.wait(waits, timeout=_KNOCK_SECONDS, return_when=asyncio.FIRST_COMPLETED))[0]:
+                self.link.knock()
+                if is_told or self.loop.time() - since < 1.0:
+                    continue
+                is_told = True
+                self.on_waiting()
                 if self.carrier.is_up:  # Else the carrier has said what it waits for.
                     address = self.carrier.address
                     log.warning("no zone answers at %s: waiting for it", address, extra=fields(link=address))
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()

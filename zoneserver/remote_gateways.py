@@ -97,10 +97,10 @@ class RemoteGateways:
         """The statistics of the server, with those of the gateways."""
         here = {each.name: self._row(each) for each in self.hub.gateways}
         gone = [self._gone(each) for each in self._shown.values() if each.name not in here and self._is_shown(each)]
-        # A gateway that was killed is lost only when its lease has ended.
+        # A gateway that was killed is lost after two seconds. Its players may be back elsewhere long before.
         ticks = 1 + self._zone.info.hz // 2
-        unheard = [each.name for each in self.hub.gateways if not each.is_alive(ticks)]
-        return self._totals.add_to(own, [*here.values(), *gone], self._players, unheard)
+        silent = [each.name for each in self.hub.gateways if not each.is_here(ticks)]
+        return self._totals.add_to(own, [*here.values(), *gone], self._players, silent)
 
     def _is_shown(self, gateway: AttachedGateway) -> bool:
         return self._now() - gateway.figures_at < _SHOWN_SECONDS

@@ -182,9 +182,9 @@ class ZoneServer:
         """Which start of the zone this is. A server without a journal begins anew each time."""
         return self._persistence.epoch
 
-    def count_players(self) -> tuple[int, int, int]:
+    def count_players(self) -> tuple[int, int]:
         """As `Attendance.count_players`."""
-        return self.ticked.attendance.count_players() if isinstance(self.ticked, Zone) else (0, 0, 0)
+        return self.ticked.attendance.count_players() if isinstance(self.ticked, Zone) else (0, 0)
 
     def players_elsewhere(self) -> list[tuple[str, int | None, str]]:
         """As `RemoteGateways.players`; empty for a server without a link."""
@@ -259,7 +259,8 @@ class ZoneServer:
             saves = self.tick_loop.finish(keep=self.is_kept)
             self._persistence.save(saves, self.ticked.world.tick)
             if self.hub is not None:
-                self.hub.stop(keep=self.is_kept)
+                # Without its journal the zone cannot say that anyone leaves: all are in it at the next start.
+                self.hub.stop(keep=self.is_kept or self.tick_loop.has_lost_journal)
         seconds = min(_KEEP_SECONDS, self.config.drain_seconds) if self.is_kept else self.config.drain_seconds
         await self.frontend.close(seconds, keep=self.is_kept)
         if self.hub is not None:

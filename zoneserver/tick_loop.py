@@ -62,8 +62,8 @@ class TickLoop:
         self._loop = loop
         self._failed = failed
         self._recorder = recorder
-        # Whether the journal has failed: no tick follows.
-        self._has_no_journal = False
+        self.has_lost_journal = False
+        """Whether the journal has failed: no tick follows, and the next start goes on from the last one in it."""
         self._timer: asyncio.TimerHandle | None = None
         self._rest = PacketRest(gateway.counters, loop)
         self._ticks_per_second: float = zone.info.hz
@@ -141,7 +141,7 @@ class TickLoop:
         self.stop()
         saves: list[tuple[str, str]] = []
         try:
-            if not self._has_no_journal:
+            if not self.has_lost_journal:
                 self.run_tick()
                 if keep and self._recorder is not None:
                     self._recorder.checkpoint()
@@ -151,7 +151,7 @@ class TickLoop:
             self._journal_failed(error)
         except Exception:
             self._tick_failed()
-        if not self._has_no_journal:
+        if not self.has_lost_journal:
             saves += self._zone.stop(keep=keep)
         self._watchdog.stop()
         return saves
@@ -197,7 +197,7 @@ class TickLoop:
     def _journal_failed(self, error: JournalError) -> None:
         """Ends the zone as of the last tick that the journal has: nobody was told of a later one."""
         assert self._recorder is not None
-        self._has_no_journal = True
+        self.has_lost_journal = True
         self.stop()
         about = fields(tick=self._recorder.last_tick)
         log.critical("%s", error, extra=about)

@@ -83,6 +83,33 @@ def test_a_gateway_that_waits_for_its_zone_says_so_once_and_can_be_stopped(
     assert f"gw1 no link to the zone at unix:{tmp_path}/zone.sock: No such file or directory; trying again" in line
 
 
+def test_supervisor_is_told_that_a_gateway_waits_for_its_zone_and_that_it_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, heard = f"unix:{tmp_path}/zone.sock", []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        def supervise() -> None:
+            heard.append(supervisor.recv(1000).decode())
+            with running(link):
+                heard.append(supervisor.recv(1000).decode())
+                os.kill(os.getpid(), signal.SIGINT)
+                heard.append(supervisor.recv(1000).decode())
+
+        with ThreadPoolExecutor(1) as thread:
+            supervision = thread.submit(supervise)
+            assert main(["gateway", "--link", link, "--port", "0"]) == 0
+            supervision.result()
+    assert heard == [
+        f"READY=1\nSTATUS=waiting for the zone at {link}",
+        f"READY=1\nSTATUS=players can connect; the zone is at {link}",
+        "STOPPING=1",
+    ]
+
+
 @pytest.mark.parametrize("secret", [b"", SECRET])
 def test_other_machines_may_join_only_where_the_zone_needs_tickets(
     secret: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]

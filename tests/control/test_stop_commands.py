@@ -19,8 +19,8 @@ class Server:
         self.checked = asyncio.Event()
         self.restarts = 0
 
-    def count_players(self) -> tuple[int, int, int]:
-        return 0, 0, 0
+    def count_players(self) -> tuple[int, int]:
+        return 0, 0
 
     def request_stop(self, *, keep: bool = False) -> None:
         self.is_stopping = True

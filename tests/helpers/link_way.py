@@ -10,6 +10,7 @@ class Way:
     """A carrier of both ends, without a network: payloads wait until they are delivered, and some are lost."""
 
     address, is_up = "test:", True
+    names_peers = False
 
     def __init__(self) -> None:
         self.up: list[tuple[str, bytes]] = []

@@ -16,7 +16,7 @@ from helpers.paths import ROOT
 from helpers.tls import issue_pki
 from helpers.waiting import until
 
-from zoneserver.link import nats_client
+from zoneserver.link import nats_client, nats_hearing
 from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import QUEUE_BYTES_MAX, LinkSecurity
 from zoneserver.link.nats import NatsGatewayCarrier, NatsZoneCarrier
@@ -91,7 +91,6 @@ async def test_a_zone_reaches_all_gateways_or_one_and_each_reaches_the_zone(brok
     zone.carrier.publish(b"tick 2")
     one.carrier.send(b"batch 1")
     one.carrier.send(b"batch 2")
-    zone.carrier.drop("gw1")
     await until(lambda: len(one.payloads) == 3 and len(two.payloads) == 2 and len(other_zone.payloads) == 4)
     assert one.payloads == [b"tick 1", large, b"tick 2"]
     assert two.payloads == [b"tick 1", b"tick 2"]
@@ -112,6 +111,48 @@ async def test_a_payload_leaves_before_close_returns(broker: Broker, open_end: O
     await zone.carrier.close()
     await until(lambda: gateway.payloads == [large])
     await NatsZoneCarrier(LinkAddress.parse(broker.url()), LinkSecurity()).close()
+
+
+async def test_a_gateway_that_floods_does_not_hold_up_the_others(
+    broker: Broker, open_end: OpenEnd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(nats_hearing, "_PAYLOADS_PER_SECOND", 50)
+    monkeypatch.setattr(nats_hearing, "IGNORED_SECONDS", 0.5)
+    zone, one, two, late = [await open_end(broker.url("flood"), name) for name in ("", "gw1", "gw2", "gw3")]
+    for name in ("gw1", "gw2"):
+        zone.carrier.accept(name)
+    client = zone.carrier._client
+    while client._listening.keys() != {"zone.flood.down", "zone.flood.up.gw2"}:
+        one.carrier.send(b"batch")
+        await asyncio.sleep(0)
+    assert {*zone.payloads} == {("gw1", b"batch")}
+    late.carrier.send(b"unheard")
+    await late.carrier._client.flush()
+    two.carrier.send(b"batch")
+    await until(lambda: zone.payloads[-1] == ("gw2", b"batch"))
+    assert {line for line in caplog.messages if "floods the link" in line} == {
+        "gateway gw1 floods the link: it is not listened to for 0.5 s, and no other can attach anew meanwhile"
+    }
+    await until(lambda: client._listening.keys() == {"zone.flood.down", "zone.flood.up.*"})
+    await client.flush()
+    one.carrier.send(b"again")
+    late.carrier.send(b"heard")
+    await until(lambda: {("gw1", b"again"), ("gw3", b"heard")} <= {*zone.payloads})
+
+
+async def test_a_gateway_that_is_dropped_is_not_heard_for_a_while(
+    broker: Broker, open_end: OpenEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_hearing, "IGNORED_SECONDS", 0.3)
+    zone, one, two = [await open_end(broker.url("drop"), name) for name in ("", "gw1", "gw2")]
+    zone.carrier.drop("gw1")
+    zone.carrier.drop("gw1")
+    one.carrier.send(b"unheard")
+    await one.carrier._client.flush()
+    two.carrier.send(b"heard")
+    await until(lambda: zone.payloads == [("gw2", b"heard")])
+    await until(lambda: one.carrier.send(b"heard") or ("gw1", b"heard") in zone.payloads)
+    assert ("gw1", b"unheard") not in zone.payloads
 
 
 async def test_nothing_is_received_before_the_way_stands(

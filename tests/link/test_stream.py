@@ -73,11 +73,11 @@ async def test_payloads_arrive_in_order_at_those_they_are_for(
     zone.carrier.publish(b"to all")
     zone.carrier.send("#2", b"to the second")
     zone.carrier.send("#1", large)
-    first.carrier.send(large)
+    first.carrier.send(large[:1_000_000])
     zone.carrier.publish(b"after")
     await until(lambda: len(first.payloads) == 2 and len(zone.payloads) == 3)
     assert [len(payload) for payload in first.payloads] == [6, len(large)]
-    assert first.payloads[1] == zone.payloads[2][1] == large
+    assert (first.payloads[1], zone.payloads[2][1]) == (large, large[:1_000_000])
     assert (zone.carrier.skipped_total, second.payloads) == (1, [b"to the second"])
     # What was sent before `drop` arrives, and the gateway comes back as another peer.
     zone.carrier.send("#1", b"goodbye")

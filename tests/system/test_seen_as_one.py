@@ -66,7 +66,7 @@ async def test_zone_counts_the_players_of_its_gateway_and_keeps_its_totals(pair:
     before = zone.stats()
     gateway.request_stop()
     await gateway.stop()
-    await until(lambda: not zone.stats().gateways)
+    await until(lambda: [row.is_stopped for row in zone.stats().gateways] == [True])
     after = zone.stats()
     assert after.joins_total == 1
     assert after.bytes_out_total >= before.bytes_out_total > 0

@@ -95,16 +95,13 @@ class GatewayTotals:
         else:
             self._counted[field] = self._counted.get(field, 0) + value - (before or 0)
 
-    def add_to(
-        self, own: Stats, gateways: Sequence[GatewayStats], players: int, unheard: Collection[str] = ()
-    ) -> Stats:
-        """The statistics of the zone with these gateways, of which only those that are here have players. The zone has
-        so many `players`. Nothing was heard lately of the gateways whose names are `unheard`: their players may be
-        back elsewhere."""
+    def add_to(self, own: Stats, gateways: Sequence[GatewayStats], players: int, silent: Collection[str] = ()) -> Stats:
+        """The statistics of the zone with these gateways, of which only those that are here have players. One that is
+        `silent`, by name, is perhaps dead, and its players back elsewhere. The zone has so many `players`."""
         if not gateways and not self._counted:
             return own
-        heard = [each.name for each in gateways if each.is_here and each.name not in unheard]
-        present = [self._newest[name][1] for name in heard if name in self._newest]
+        here = [each.name for each in gateways if each.is_here and each.name not in silent]
+        present = [self._newest[name][1] for name in here if name in self._newest]
         whole = added(own, present, [self._counted])
         # Players who go from one gateway to another are in the figures of both. The zone counts them once.
         self._players_peak = max(own.players_peak, self._players_peak, players)

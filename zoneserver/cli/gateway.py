@@ -136,7 +136,10 @@ class _Run:
 
     def _new_server(self) -> GatewayServer:
         is_open, is_page_set = self._arguments.is_open, bool(self._arguments.page)
-        return GatewayServer(self._name, self.config, is_open=is_open, is_page_set=is_page_set)
+        server = GatewayServer(self._name, self.config, is_open=is_open, is_page_set=is_page_set)
+        # A start that waited for the zone would be given up, and whatever is started after it would wait as well.
+        server.on_waiting = lambda: _tell_supervisor(f"waiting for the zone at {server.carrier.address}")
+        return server
 
     def request_stop(self) -> None:
         """Ends the run."""
@@ -180,7 +183,7 @@ class _Run:
             if self._ready_file is not None:
                 self._ready_file.write(server)
             console.gateway_banner(server, self._loop_name, arguments.log_format)
-            systemd.notify("READY=1")
+            _tell_supervisor(f"players can connect; the zone is at {server.carrier.address}")
             await server.serve(None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic()))
             last = server.stats()
             if server.is_outdated and not self._is_over:
@@ -197,6 +200,10 @@ class _Run:
         if last is not None and not server.is_outdated:
             console.summary(last, server.stats(), arguments.json)
         return Exit.FAILED if server.has_failed else Exit.OK
+
+
+def _tell_supervisor(status: str) -> None:
+    systemd.notify("READY=1", f"STATUS={status}")
 
 
 def _exit_at_once() -> None:

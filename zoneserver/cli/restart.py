@@ -133,7 +133,7 @@ class Restart:
         is_kept = not self._new_world
         self._server.loop.call_soon(lambda: self._server.request_stop(keep=is_kept))
         return (
-            f"fine: restarting; {stay_text(*self._server.count_players()[:2])}"
+            f"fine: restarting; {stay_text(*self._server.count_players())}"
             if is_kept
             else f"{NEW_WORLD}{self._new_world}"
         )

@@ -108,7 +108,7 @@ def _tell_stop(server: ZoneServer, restart: Restart, log_format: str) -> None:
         systemd.notify_reloading()
         return
     systemd.notify("STOPPING=1")
-    stays = f"; {stay_text(*server.count_players()[:2])} for the next start" if server.is_kept else ""
+    stays = f"; {stay_text(*server.count_players())} for the next start" if server.is_kept else ""
     console.say(f"stopping: closing all sessions ...{stays}", log_format)
 
 

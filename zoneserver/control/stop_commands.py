@@ -25,9 +25,9 @@ class Stoppable(Protocol):
     def is_replay(self) -> bool: ...
 
     @property
-    def count_players(self) -> Callable[[], tuple[int, int, int]]:
-        """The number of players who are in, those without a connection included; how many of them stay in when the
-        server starts again; and how many are at gateways in other processes."""
+    def count_players(self) -> Callable[[], tuple[int, int]]:
+        """The number of players who are in, those without a connection included; and how many of them stay in when the
+        server starts again."""
 
     @property
     def is_stopping(self) -> bool: ...

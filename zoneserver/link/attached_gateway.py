@@ -39,7 +39,7 @@ class AttachedGateway:
         self.asks_total = 0
         self.resent_total = 0
 
-    def is_alive(self, ticks: int) -> bool:
+    def is_here(self, ticks: int) -> bool:
         """Whether the way to it stands, and a batch of it has come within so many ticks."""
         return self.peer != "" and self.silent_ticks <= ticks
 

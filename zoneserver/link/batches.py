@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from zoneserver.link.carrier import PAYLOAD_UP_BYTES_MAX
 from zoneserver.link.messages import BatchMessage, Start, TickMessage
-from zoneserver.zone.link import Requests
+from zoneserver.zone.link import Actions, Requests
 
 __all__ = ["Batches", "Lead"]
 
@@ -15,10 +16,14 @@ __all__ = ["Batches", "Lead"]
 _BATCHES_MAX = 8
 # While more actions than this wait for the zone, further ones are refused.
 _WAITING_ACTIONS_MAX = 20_000
-# So many packets of 1 KiB, which is the most by default, are below the bound on a batch: it is not looked at.
-_SMALL_ACTIONS = 4_000
-# A broker drops a larger payload than 8 MB as recommended, and a batch that never arrives would hold up all later ones.
-_BATCH_BYTES_MAX = 4 * 2**20
+# So many packets or joins of 1 KiB, which is the most by default, are below the bound on a batch: it is not looked at.
+_SMALL = 500
+# The zone reads no larger payload than twice this, and a batch that never arrives would hold up all later ones.
+_BATCH_BYTES_MAX = PAYLOAD_UP_BYTES_MAX // 2
+# While requests of more than so many ticks wait, a batch has at most so many actions of one player, unless one packet
+# has more: the zone refuses what is too much for one tick (127 by default), and one may take three batches.
+_BACKLOG_TICKS = 2
+_PLAYER_ACTIONS_MAX = 40
 # A batch that so many ticks have not taken is lost.
 _LATE_TICKS = 3
 
@@ -84,11 +89,14 @@ class Batches:
         self._number = 0
         self._on_way: deque[_OnWay] = deque()
         self._waiting = Requests()
+        # The ticks whose requests wait.
+        self._waiting_ticks = 0
 
     def add(self, requests: Requests) -> None:
         """Lets requests wait for the next batch. Of players who came and went meanwhile nothing is left."""
         waiting = self._waiting
         waiting.add(requests)
+        self._waiting_ticks += 1
         if (requests.leaves or requests.drops) and waiting.joins:
             gone = {*requests.leaves, *requests.drops}
             unknown = {join.ref for join in waiting.joins if join.ref in gone}
@@ -105,12 +113,17 @@ class Batches:
         if len(self._on_way) >= _BATCHES_MAX:
             return None
         requests, self._waiting = self._waiting, Requests()
+        if self._waiting_ticks > _BACKLOG_TICKS:
+            requests.actions, self._waiting.actions = _shared(requests.actions)
+        if not self._waiting.actions:
+            self._waiting_ticks = 0
         self._number += 1
         batch = BatchMessage(self._gateway, self._number, start, tick, requests, figures)
-        while len(requests.actions) > _SMALL_ACTIONS and len(batch.encode()) > _BATCH_BYTES_MAX:
-            half = len(requests.actions) // 2
-            self._waiting.actions = requests.actions[half:] + self._waiting.actions
-            requests.actions = requests.actions[:half]
+        waiting = self._waiting
+        while len(requests.actions) + len(requests.joins) > _SMALL and len(batch.encode()) > _BATCH_BYTES_MAX:
+            actions, joins = len(requests.actions) // 2, len(requests.joins) // 2
+            waiting.actions, requests.actions = requests.actions[actions:] + waiting.actions, requests.actions[:actions]
+            waiting.joins, requests.joins = requests.joins[joins:] + waiting.joins, requests.joins[:joins]
         self._on_way.append(_OnWay(batch, tick + 1, tick))
         return batch
 
@@ -146,3 +159,17 @@ class Batches:
         """All batches that are on their way, for this start of the zone."""
         self._on_way = deque(_OnWay(batch._replace(start=start), aim, tick) for batch, aim, _ in self._on_way)
         return [each.batch for each in self._on_way]
+
+
+def _shared(actions: list[Actions]) -> tuple[list[Actions], list[Actions]]:
+    """The packets for one batch, of which no player has too many, and the others. Those of each player keep their
+    order."""
+    count: dict[int, int] = {}
+    now: list[Actions] = []
+    later: list[Actions] = []
+    for packet in actions:
+        ref, _, acts = packet
+        before = count.get(ref, 0)
+        count[ref] = before + len(acts)
+        (later if before and count[ref] > _PLAYER_ACTIONS_MAX else now).append(packet)
+    return now, later

@@ -10,12 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["PAYLOAD_BYTES_MAX", "QUEUE_BYTES_MAX", "GatewayCarrier", "LinkSecurity", "ZoneCarrier"]
+__all__ = [
+    "IGNORED_SECONDS",
+    "PAYLOAD_BYTES_MAX",
+    "PAYLOAD_UP_BYTES_MAX",
+    "QUEUE_BYTES_MAX",
+    "GatewayCarrier",
+    "LinkSecurity",
+    "ZoneCarrier",
+]
 
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
-"""The largest payload of a stream, in either direction. A broker may have a lower bound."""
+"""The largest payload of a zone by a stream. A broker may have a lower bound."""
+PAYLOAD_UP_BYTES_MAX = 1024 * 1024
+"""The largest payload of a gateway: reading one takes the zone some tens of milliseconds at most."""
 QUEUE_BYTES_MAX = 4 * 1024 * 1024
 """A peer for which more bytes than this wait is skipped, so that it costs at most these bytes and one payload."""
+
+IGNORED_SECONDS = 10.0
+"""For how long a zone does not listen to a gateway at a broker that it has dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,9 @@ class ZoneCarrier(Protocol):
 
     A peer is a text that names the way to one gateway: `#1` on a stream, the name of the gateway at a broker.
     """
+
+    names_peers: bool
+    """Whether a peer is the name of the gateway, and nobody else can speak as this peer."""
 
     @property
     def address(self) -> str:
@@ -76,7 +92,8 @@ class ZoneCarrier(Protocol):
         """Sends a payload to one peer, accepted or not; never blocks. The bound is the same."""
 
     def drop(self, peer: str) -> None:
-        """Closes the way to a peer, after what was sent has left. Nothing more is received from it."""
+        """Closes the way to a peer, after what was sent has left. Nothing more is received from it; at a broker, where
+        there is no way to close, not for IGNORED_SECONDS."""
 
     def reload_certificate(self) -> None:
         """Reads the files of the zone's certificate again, for connections that begin from now on. Without one it does

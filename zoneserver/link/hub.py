@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
+from zoneserver.link.admission import Admission
 from zoneserver.link.attached_gateway import AttachedGateway
-from zoneserver.link.carrier import ZoneCarrier
+from zoneserver.link.carrier import IGNORED_SECONDS, ZoneCarrier
 from zoneserver.link.counters import HubCounters
 from zoneserver.link.messages import (
-    LINK_VERSION,
     Ask,
     Attach,
     Attached,
@@ -31,6 +30,7 @@ from zoneserver.link.messages import (
     TickMessage,
     decode,
 )
+from zoneserver.link.validation import decode_up
 from zoneserver.support.logs import fields
 from zoneserver.zone.frame_history import History
 from zoneserver.zone.gateways import Gateways
@@ -46,7 +46,6 @@ zone that was stopped itself holds nothing against its gateways."""
 # After a start of the zone, gateways have so much longer.
 _START_SECONDS = 5.0
 _ZLIB_LEVEL = 1
-_CONTENDERS_MAX = 64
 
 
 class GatewayHub:
@@ -107,8 +106,9 @@ class GatewayHub:
         self._leaving: set[int] = set()
         # Ticks without a batch of each gateway that the zone knew before this start and that has not come since.
         self._awaited = dict.fromkeys(gateways.numbers(), 0)
-        # The tick in which each gateway first asked for the name of another one.
-        self._contenders: dict[int, int] = {}
+        # What was told last to each peer that was rejected.
+        self._rejected: dict[str, str] = {}
+        self._admission = Admission(gateways, self._attached, facts.info.hz, names_peers=carrier.names_peers)
         self._lease_ticks = round(LEASE_SECONDS * facts.info.hz)
 
     async def open(self) -> None:
@@ -125,14 +125,9 @@ class GatewayHub:
     def receive(self, peer: str, payload: bytes) -> None:
         """Takes a payload of a gateway; of another zone if `peer` is empty."""
         try:
-            message = decode(payload)
+            message = decode_up(payload) if peer else decode(payload)
         except LinkError as error:
-            log.error("%s: the gateway is dropped (run the same version on both sides)", error, extra=fields(peer=peer))
-            if peer:
-                self.carrier.drop(peer)
-            return
-        if not peer:
-            self._hear_other(message)
+            self._drop(peer, str(error))
             return
         match message:
             case Attach():
@@ -145,28 +140,41 @@ class GatewayHub:
                 gateway = self._attached.get(message.gateway)
                 if gateway is not None and gateway.peer == peer:
                     self._detach(message.gateway)
+            case _:
+                self._hear_other(message)
+
+    def _drop(self, peer: str, error: str) -> None:
+        """A payload cannot be read."""
+        if not peer:
+            log.error("%s: another zone of this name has published it", error)
+            return
+        who = next((each.name for each in self._attached.values() if each.peer == peer), peer)
+        fate = f"it is not listened to for {IGNORED_SECONDS:g} s" if self.carrier.names_peers else "it is disconnected"
+        log.error(
+            "gateway %s: %s: %s (run the same version on both sides)", who, error, fate, extra=fields(gateway=who)
+        )
+        self.carrier.drop(peer)
 
     def gone(self, peer: str) -> None:
         """The way to a gateway is closed. It may return, until its lease has ended."""
+        self._admission.gone(peer)
+        self._rejected.pop(peer, None)
         for gateway in self._attached.values():
             if gateway.peer == peer:
                 gateway.peer = ""
 
     def _attach(self, peer: str, message: Attach) -> None:
-        if message.version != LINK_VERSION:
-            text = f"the zone speaks version {LINK_VERSION} of the link, this gateway {message.version}"
-            self._reject(peer, message.gateway, text)
-            return
         if message.gateway in self._leaving:
             return  # It asks again.
-        namesake = next((each for each in self._attached.values() if each.name == message.name), None)
-        if namesake is not None and namesake.number != message.gateway:
-            if namesake.is_alive(self._facts.info.hz) and _process(namesake.figures) != _process(message.figures):
-                self._contend(peer, message, namesake)
-                return
-            self._detach(namesake.number)
-        for other in [each for each in self._attached.values() if each.peer == peer and each.number != message.gateway]:
-            self._detach(other.number)  # One way leads to one gateway, so that nobody can make up thousands.
+        objection = self._admission.objection(peer, message, self._tick)
+        if objection is not None:
+            if objection.text:
+                self._reject(peer, message.gateway, *objection)
+            return
+        for other in [each for each in self._attached.values() if each.number != message.gateway]:
+            # One way leads to one gateway, and so does one name: nobody can make up thousands.
+            if other.peer == peer or other.name == message.name:
+                self._detach(other.number)
         gateway = AttachedGateway(message, peer, self._gateways.taken(message.gateway), self._now())
         before = self._attached.get(message.gateway)
         is_known = before is not None and before.peer == peer
@@ -180,7 +188,6 @@ class GatewayHub:
             gateway.lost_at = self._now()
         self._attached[message.gateway] = gateway
         self._awaited.pop(message.gateway, None)
-        self._contenders.pop(message.gateway, None)
         self._on_figures(gateway)
         self.carrier.accept(peer)
         # What was handed to the zone since the last tick is not taken yet: the zone may be killed before.
@@ -192,24 +199,13 @@ class GatewayHub:
         self.counters.gateways_attached_total += 1
         gateway.report_attached()
 
-    def _contend(self, peer: str, message: Attach, namesake: AttachedGateway) -> None:
-        """A gateway asks for the name of another one. It has been started again, and the other one is about to be found
-        dead; or two gateways were given one name, and the second one is rejected."""
-        if len(self._contenders) >= _CONTENDERS_MAX:
-            self._contenders.clear()
-        since = self._contenders.setdefault(message.gateway, self._tick)
-        if self._tick - since > 2 * self._facts.info.hz:
-            host, pid = _process(namesake.figures)
-            text = f"a gateway called {namesake.name} is attached already (pid {pid} on {host}): give it another --name"
-            self._reject(peer, message.gateway, text, is_final=namesake.peer != peer)
-
-    def _reject(
-        self, peer: str, number: int, text: str, *, may_begin_anew: bool = False, is_final: bool = True
-    ) -> None:
+    def _reject(self, peer: str, number: int, text: str, may_begin_anew: bool = False, is_final: bool = True) -> None:
         """Tells a gateway that it has no place here. It is the last that is sent to this peer, if it `is_final`."""
         if not peer:
             return
-        log.warning("a gateway was rejected: %s", text)
+        if self._rejected.get(peer) != text:  # It asks again and again.
+            self._rejected[peer] = text
+            log.warning("a gateway was rejected: %s", text)
         self.carrier.send(peer, Rejected(number, may_begin_anew, text).encode())
         if is_final and not may_begin_anew:
             self.carrier.drop(peer)
@@ -233,7 +229,8 @@ class GatewayHub:
             told = gateway.log_fields() | fields(seconds=round(seconds, 3))
             log.info("gateway %s is back after %.1f s: its players go on", gateway.name, seconds, extra=told)
         requests = message.requests
-        requests.batches = [Batch(message.gateway, message.number, message.tick)]
+        name = "" if gateway.number in self._gateways else gateway.name
+        requests.batches = [Batch(message.gateway, message.number, message.tick, name)]
         self._link.send(requests)
 
     def _answer(self, peer: str, message: Ask) -> None:
@@ -250,9 +247,11 @@ class GatewayHub:
         since = message.tick or 0
         parts = tuple(each for each in self._gateways.parts_since(gateway.number, since) if each[0] <= self._tick)
         self.carrier.send(peer, PartMessage(self._start, gateway.number, since, self._tick, parts).encode())
+        # A gateway that has just come has missed nothing.
+        has_missed = message.tick is not None or gateway.tick > 0
         for missed in self._history.since(tick, whole=True):
-            gateway.resent_total += 1
-            self.counters.link_resent_total += 1
+            gateway.resent_total += has_missed
+            self.counters.link_resent_total += has_missed
             self.carrier.send(peer, missed.payload)
 
     def _detach(self, number: int) -> None:
@@ -308,7 +307,7 @@ class GatewayHub:
                 del self._attached[gateway.number]  # None of its players is left.
             elif self.carrier.is_up and gateway.lost_at is None:
                 gateway.silent_ticks += 1
-                if gateway.silent_ticks > self._lease_ticks:
+                if gateway.silent_ticks >= self._lease_ticks:
                     self._lose(gateway)
         if self.carrier.is_up and self._awaited:
             wait_ticks = self._lease_ticks + round(_START_SECONDS * self._facts.info.hz)
@@ -361,7 +360,3 @@ class GatewayHub:
                 *(self.carrier.address, message.start.epoch, self._start.epoch),
             )
             self._superseded()
-
-
-def _process(figures: Mapping[str, Any]) -> tuple[Any, Any]:
-    return figures.get("host"), figures.get("pid")

@@ -11,11 +11,8 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from zoneserver.protocol.codes import CloseReason
-from zoneserver.protocol.player_names import NAME_CHARACTERS
-from zoneserver.protocol.values import ACTIONS_PER_PACKET
 from zoneserver.protocol.zone_info import Kind, ZoneInfo
-from zoneserver.zone.link import Actions, AddressBan, Join, Requests, Standing, gateway_of
+from zoneserver.zone.link import AddressBan, Requests
 
 __all__ = [
     "LINK_VERSION",
@@ -27,24 +24,26 @@ __all__ = [
     "Facts",
     "Jump",
     "LinkError",
-    "LinkMessage",
+    "MessageOfGateway",
+    "MessageOfZone",
+    "Op",
     "PartMessage",
     "Rejected",
     "Start",
     "Stopping",
     "TickMessage",
     "decode",
+    "decoded",
+    "read_start",
 ]
 
 LINK_VERSION = 1
 
-_NAME_CHARACTERS_MAX = 256
-_HOST_CHARACTERS_MAX = 256
-_SEQ_MAX = 2**32 - 1
-_BAN_SECONDS_MAX = 1e9
-# What a Standing has at most.
-_LEVEL_MAX, _BUCKETS, _TEXT_CHARACTERS_MAX = 3, 4, 1_000
-_JOIN_TYPES = int, str, bytes, str, bool, str, bytes, bytes, int
+# Whatever a payload of another form makes the readers raise.
+_UNREADABLE = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(RecursionError, MemoryError, msgpack.UnpackException),
+)
 
 _pack = msgpack.Packer(autoreset=True).pack
 
@@ -53,7 +52,9 @@ class LinkError(ValueError):
     """A payload that no other end of this version sends."""
 
 
-class _Op(IntEnum):
+class Op(IntEnum):
+    """What a message is: its first value."""
+
     ATTACH = 1
     BATCH = 2
     ASK = 3
@@ -102,7 +103,7 @@ class Attach(NamedTuple):
     """What the zone tells operators about the gateway."""
 
     def encode(self) -> bytes:
-        return _pack((_Op.ATTACH, *self))
+        return _pack((Op.ATTACH, *self))
 
 
 class BatchMessage(NamedTuple):
@@ -121,7 +122,7 @@ class BatchMessage(NamedTuple):
         requests = self.requests
         of_players = requests.joins, requests.leaves, requests.drops, requests.confirmed, requests.actions
         lists = *of_players, requests.bans, requests.standings
-        return _pack((_Op.BATCH, self.gateway, self.number, self.start, self.tick, lists, self.figures))
+        return _pack((Op.BATCH, self.gateway, self.number, self.start, self.tick, lists, self.figures))
 
 
 class Ask(NamedTuple):
@@ -132,7 +133,7 @@ class Ask(NamedTuple):
     tick: int | None
 
     def encode(self) -> bytes:
-        return _pack((_Op.ASK, *self))
+        return _pack((Op.ASK, *self))
 
 
 class Detach(NamedTuple):
@@ -141,7 +142,7 @@ class Detach(NamedTuple):
     gateway: int
 
     def encode(self) -> bytes:
-        return _pack((_Op.DETACH, *self))
+        return _pack((Op.DETACH, *self))
 
 
 # --- From the zone --------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ class Attached(NamedTuple):
     facts: Facts
 
     def encode(self) -> bytes:
-        return _pack((_Op.ATTACHED, *self))
+        return _pack((Op.ATTACHED, *self))
 
 
 class Rejected(NamedTuple):
@@ -168,7 +169,7 @@ class Rejected(NamedTuple):
     text: str
 
     def encode(self) -> bytes:
-        return _pack((_Op.REJECTED, *self))
+        return _pack((Op.REJECTED, *self))
 
 
 class TickMessage(NamedTuple):
@@ -189,7 +190,7 @@ class TickMessage(NamedTuple):
     bans: tuple[AddressBan, ...]
 
     def encode(self) -> bytes:
-        return _pack((_Op.TICK, *self))
+        return _pack((Op.TICK, *self))
 
 
 class PartMessage(NamedTuple):
@@ -204,7 +205,7 @@ class PartMessage(NamedTuple):
     """(tick, `zoneserver.zone.gateways.Part` as bytes) of each."""
 
     def encode(self) -> bytes:
-        return _pack((_Op.PART, *self))
+        return _pack((Op.PART, *self))
 
 
 class Jump(NamedTuple):
@@ -218,7 +219,7 @@ class Jump(NamedTuple):
     """All bans of addresses."""
 
     def encode(self) -> bytes:
-        return _pack((_Op.JUMP, *self))
+        return _pack((Op.JUMP, *self))
 
 
 class Stopping(NamedTuple):
@@ -228,122 +229,34 @@ class Stopping(NamedTuple):
     keep: bool
 
     def encode(self) -> bytes:
-        return _pack((_Op.STOPPING, *self))
+        return _pack((Op.STOPPING, *self))
 
 
-LinkMessage = Attach | BatchMessage | Ask | Detach | Attached | Rejected | TickMessage | PartMessage | Jump | Stopping
+MessageOfGateway = Attach | BatchMessage | Ask | Detach
+MessageOfZone = Attached | Rejected | TickMessage | PartMessage | Jump | Stopping
 
 
-def decode(payload: bytes) -> LinkMessage:
-    """The message in a payload. Raises LinkError for one that is none."""
+def decode(payload: bytes) -> MessageOfZone:
+    """The message in a payload of a zone. Raises LinkError for one that is none."""
+    message: MessageOfZone = decoded(payload, _READERS)
+    return message
+
+
+def decoded(payload: bytes, readers: Mapping[int, Any], **limits: Any) -> Any:
+    """The message in a payload, by the reader of its operation. `limits` are those of msgpack. Raises LinkError."""
     try:
-        op, *values = msgpack.unpackb(payload, use_list=False)
-        message: LinkMessage = _READERS[op](*values)
-        return message
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, msgpack.UnpackException) as error:
-        raise LinkError(f"a message of the link cannot be read: {error!s:.200}") from None
+        op, *values = msgpack.unpackb(payload, use_list=False, **limits)
+        return readers[op](*values)
+    except _UNREADABLE as error:
+        text = f"{type(error).__name__}: {error}".removesuffix(": ") if not isinstance(error, LinkError) else str(error)
+        raise LinkError(f"a message of the link cannot be read: {text:.200}") from None
 
 
-def _attach(version: int, *values: Any) -> Attach:
-    if version != LINK_VERSION:
-        # What follows the number may be anything.
-        return Attach(version, _number(values[0]), "", {})
-    gateway, name, figures = values
-    if type(name) is not str or not 0 < len(name) <= _NAME_CHARACTERS_MAX or not name.isprintable():
-        raise LinkError(f"{name!r:.40} is no name of a gateway")
-    return Attach(version, _number(gateway), name, _figures(figures))
-
-
-# What follows is all that stands between the zone and a gateway that errs: a tick must not fail because of it, since
-# it is the tick of all gateways. It accepts whatever a gateway accepts from its clients.
-
-
-def _batch(gateway: int, number: int, start: Sequence[int], tick: int, lists: Sequence[Any], figures: Any) -> Any:
-    joins, leaves, drops, confirmed, actions, bans, standings = lists
-    if type(tick) is not int:
-        raise LinkError(f"{tick!r:.40} is no tick")
-    requests = Requests(
-        joins=[_join(join) for join in joins],
-        leaves=list(leaves),
-        drops=list(drops),
-        confirmed=list(confirmed),
-        actions=[_packet(*each) for each in actions],
-        bans=[_ban(*each) for each in bans],
-        standings=[_standing(*each) for each in standings],
-    )
-    refs = [each[0] for each in (*requests.joins, *requests.actions, *requests.standings)]
-    if any(gateway_of(ref) != gateway for ref in (*refs, *leaves, *drops, *confirmed)):
-        raise LinkError(f"gateway {gateway} speaks for the player of another one")
-    figures = None if figures is None else _figures(figures)
-    return BatchMessage(_number(gateway), _number(number), _start(start), tick, requests, figures)
-
-
-def _join(values: Sequence[Any]) -> Join:
-    join = Join(*values)
-    if tuple(map(type, join)) != _JOIN_TYPES:
-        raise LinkError("a join has values of other types")
-    # The gateway has asked whether it is a name, perhaps by another Unicode than this one.
-    is_named = len(join.name) <= NAME_CHARACTERS and (join.watch or bool(join.name))
-    if not is_named or len(join.host) > _HOST_CHARACTERS_MAX or not 0 <= join.tick <= _SEQ_MAX:
-        raise LinkError(f"no player can come in as {join.name!r:.40} from {join.host!r:.40}")
-    # What is saved is for the store to say.
-    return join._replace(saved="")
-
-
-def _packet(ref: int, seq: int, actions: Sequence[Any]) -> Actions:
-    if type(seq) is not int or not 0 < seq <= _SEQ_MAX or type(actions) is not tuple:
-        raise LinkError(f"no packet has the sequence {seq!r:.40}")
-    if not 0 < len(actions) <= ACTIONS_PER_PACKET:
-        raise LinkError(f"no packet has {len(actions)} actions")
-    for action in actions:
-        if type(action) is not tuple or not action or type(action[0]) is not str:
-            raise LinkError("an action does not begin with its kind")
-    return ref, seq, actions
-
-
-def _ban(host: str, seconds: float) -> tuple[str, float]:
-    seconds = min(float(seconds), _BAN_SECONDS_MAX)
-    if type(host) is not str or len(host) > _HOST_CHARACTERS_MAX or not seconds >= 0:
-        raise LinkError(f"{host!r:.40} cannot be banned for {seconds} s")
-    return host, seconds
-
-
-def _standing(ref: int, values: Sequence[Any]) -> tuple[int, Standing]:
-    level, reason, text, fills, age_seconds = values
-    is_known = type(level) is int and 0 <= level <= _LEVEL_MAX and reason in CloseReason.__members__
-    if not is_known or type(text) is not str or len(text) > _TEXT_CHARACTERS_MAX or type(fills) is not tuple:
-        raise LinkError(f"no player stands at level {level!r:.40} for {reason!r:.40}")
-    if len(fills) != _BUCKETS or any(type(fill) is not int or not 0 <= fill <= _SEQ_MAX for fill in fills):
-        raise LinkError("a standing does not say how full the buckets are")
-    return ref, Standing(level, reason, text, fills, float(age_seconds))
-
-
-def _figures(figures: Any) -> dict[str, Any]:
-    """The figures of a gateway that can be shown. Those that count are checked where they are added."""
-    return {
-        str(name)[:_NAME_CHARACTERS_MAX]: value[:_NAME_CHARACTERS_MAX] if type(value) is str else value
-        for name, value in dict(figures).items()
-        if type(value) in (int, float, str, dict)
-    }
-
-
-def _start(values: Sequence[Any]) -> Start:
+def read_start(values: Sequence[Any]) -> Start:
     epoch, unix_ms = values
     if not type(epoch) is type(unix_ms) is int:
         raise LinkError("a start of a zone has two numbers")
     return Start(epoch, unix_ms)
-
-
-def _ask(gateway: int, start: Sequence[int], tick: Any) -> Ask:
-    if tick is not None and type(tick) is not int:
-        raise LinkError(f"{tick!r:.40} is no tick")
-    return Ask(_number(gateway), _start(start), tick)
-
-
-def _number(value: Any) -> int:
-    if type(value) is not int or value <= 0:
-        raise LinkError(f"{value!r:.40} is no number")
-    return value
 
 
 def _attached(start: Sequence[int], gateway: int, taken: int, facts: Sequence[Any]) -> Attached:
@@ -354,7 +267,7 @@ def _attached(start: Sequence[int], gateway: int, taken: int, facts: Sequence[An
 
 
 def _tick(start: Sequence[int], *values: Any) -> TickMessage:
-    message = TickMessage(_start(start), *values)
+    message = TickMessage(read_start(start), *values)
     return message._replace(bans=_bans(message.bans))
 
 
@@ -363,14 +276,10 @@ def _bans(bans: Sequence[Any]) -> tuple[AddressBan, ...]:
 
 
 _READERS: dict[int, Any] = {
-    _Op.ATTACH: _attach,
-    _Op.BATCH: _batch,
-    _Op.ASK: _ask,
-    _Op.DETACH: lambda gateway: Detach(_number(gateway)),
-    _Op.ATTACHED: _attached,
-    _Op.REJECTED: Rejected,
-    _Op.TICK: _tick,
-    _Op.PART: lambda start, *values: PartMessage(Start(*start), *values),
-    _Op.JUMP: lambda tick, snapshot, bans: Jump(tick, snapshot, _bans(bans)),
-    _Op.STOPPING: lambda start, keep: Stopping(Start(*start), keep),
+    Op.ATTACHED: _attached,
+    Op.REJECTED: Rejected,
+    Op.TICK: _tick,
+    Op.PART: lambda start, *values: PartMessage(Start(*start), *values),
+    Op.JUMP: lambda tick, snapshot, bans: Jump(tick, snapshot, _bans(bans)),
+    Op.STOPPING: lambda start, keep: Stopping(Start(*start), keep),
 }

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from zoneserver.link.address import LinkAddress
 from zoneserver.link.carrier import QUEUE_BYTES_MAX, LinkSecurity
 from zoneserver.link.nats_client import BrokerError, NatsClient, connect
+from zoneserver.link.nats_hearing import Hearing
 from zoneserver.support.errors import CannotStartError
 
 __all__ = ["NatsGatewayCarrier", "NatsZoneCarrier", "Subjects", "permission"]
@@ -211,12 +212,16 @@ class _NatsEnd:
 class NatsZoneCarrier(_NatsEnd):
     """The zone's end, a `ZoneCarrier`. A peer is the name of a gateway.
 
-    No gateway has a connection here: `accept` and `drop` do nothing, and `gone` is never called.
+    No gateway has a connection here: `gone` is never called, and a gateway that is dropped is not listened to for a
+    while.
     """
+
+    names_peers = True
 
     def __init__(self, address: LinkAddress, security: LinkSecurity) -> None:
         self._subjects = subjects = Subjects(address.zone)
-        reads = {subjects.up("*"): self._from_gateway, subjects.down: self._from_zone}
+        self._hearing = Hearing(subjects.up)
+        reads = {subjects.up("*"): self._hearing.take, subjects.down: self._from_zone}
         # One name stands for those of all gateways.
         writes = {subjects.down: subjects.down, subjects.to("-"): subjects.to("*")}
         super().__init__(address, security, f"zone {address.zone}", reads=reads, writes=writes)
@@ -229,12 +234,13 @@ class NatsZoneCarrier(_NatsEnd):
         except CannotStartError:
             await client.end()
             raise
-        self._receive = receive
+        self._receive = self._hearing.receive = receive
         self._begin(client)
         self._keeper = asyncio.create_task(self._keep())
 
     def accept(self, peer: str) -> None:
-        """Does nothing: every gateway reads what the zone publishes."""
+        """Every gateway reads what the zone publishes. This one is heard even while another one floods."""
+        self._hearing.accept(peer)
 
     def publish(self, payload: bytes) -> None:
         self._publish(self._subjects.down, payload)
@@ -243,13 +249,20 @@ class NatsZoneCarrier(_NatsEnd):
         self._publish(self._subjects.to(peer), payload)
 
     def drop(self, peer: str) -> None:
-        """Does nothing: only the broker has a connection of the gateway."""
+        """Does not listen to the gateway for IGNORED_SECONDS."""
+        self._hearing.ignore(peer)
+
+    async def close(self) -> None:
+        """See `carrier`."""
+        await self._hearing.close()
+        await super().close()
 
     def reload_certificate(self) -> None:
         """Does nothing: the broker has the certificate."""
 
-    def _from_gateway(self, subject: str, payload: bytes) -> None:
-        self._receive(subject.rpartition(".")[2], payload)
+    def _begin(self, client: NatsClient) -> None:
+        self._hearing.begin(client)
+        super()._begin(client)
 
     def _from_zone(self, _subject: str, payload: bytes) -> None:
         self._receive("", payload)

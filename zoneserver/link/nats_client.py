@@ -29,6 +29,7 @@ try:
     from nats import errors
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 except ImportError:
     raise MissingExtraError("nats-py", "nats") from None
 
@@ -68,6 +69,7 @@ class NatsClient(Client):
         """What the broker did not permit so far: `publish` or `subscription`, and the subject in small letters."""
         self.on_refused: Callable[[str, str], None] = lambda _kind, _subject: None
         """Called for each new element of `refused`."""
+        self._listening: dict[str, Subscription] = {}
         self._last_error: BaseException | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -90,15 +92,26 @@ class NatsClient(Client):
 
     async def listen(self, subject: str, receive: Callable[[str, bytes], None]) -> None:
         """Subscribes: `receive(subject, payload)` is called for each payload, but not for empty ones, with which
-        permissions are tried."""
+        permissions are tried. Raises BrokerError if the connection is lost."""
 
         async def callback(message: Msg) -> None:
             if message.data:
                 receive(message.subject, message.data)
 
-        await self.subscribe(
-            subject, cb=callback, pending_msgs_limit=_RECEIVED_MAX, pending_bytes_limit=_RECEIVED_BYTES_MAX
-        )
+        try:
+            self._listening[subject] = await self.subscribe(
+                subject, cb=callback, pending_msgs_limit=_RECEIVED_MAX, pending_bytes_limit=_RECEIVED_BYTES_MAX
+            )
+        except errors.Error as error:
+            raise BrokerError(f"the broker is lost: {_text(error)}") from None
+
+    async def listen_no_more(self, subject: str) -> None:
+        """Ends a subscription: the broker sends nothing more of it, and what it has sent is dropped. Raises as
+        `listen` does."""
+        try:
+            await self._listening.pop(subject).unsubscribe()
+        except errors.Error as error:
+            raise BrokerError(f"the broker is lost: {_text(error)}") from None
 
     async def flush(self, timeout: float = _STEP_SECONDS) -> None:
         """Waits until the broker has read all that was sent so far, and all that it sent before has come. The PING of

@@ -28,7 +28,7 @@ from zoneserver.link.messages import (
     Facts,
     Jump,
     LinkError,
-    LinkMessage,
+    MessageOfZone,
     PartMessage,
     Rejected,
     Start,
@@ -111,6 +111,8 @@ class RemoteZoneLink:
         self._user = user
         self._receivers: list[Callable[[TickOutput], None]] = []
         self._is_begun = False
+        # Whether the zone has no place for this gateway, and never will have.
+        self._is_rejected = False
         self._new_number()
         self._start = _NO_START
         # The start that has accepted this gateway; another one has to be asked first.
@@ -195,6 +197,11 @@ class RemoteZoneLink:
 
     # --- Attaching --------------------------------------------------------------------------------
 
+    def knock(self) -> None:
+        """Asks the zone to accept this gateway, unless it has. An answer may be lost, or the zone wait before it."""
+        if not self.is_attached:
+            self._attach()
+
     def changed(self, is_up: bool) -> None:
         """The link to the zone stands, or is lost."""
         self._attached_to = _NO_START
@@ -204,7 +211,7 @@ class RemoteZoneLink:
 
     def _attach(self, rest_seconds: float = _ASK_SECONDS) -> None:
         now = self._now()
-        if now - self._attach_at >= rest_seconds:
+        if now - self._attach_at >= rest_seconds and not self._is_rejected:
             self._attach_at = now
             self._send_payload(Attach(LINK_VERSION, self.number, self.name, self._user.link_figures()).encode())
 
@@ -278,7 +285,7 @@ class RemoteZoneLink:
         except LinkError as error:
             log.error("%s: run the same version on both sides", error)
 
-    def _receive(self, message: LinkMessage) -> None:
+    def _receive(self, message: MessageOfZone) -> None:
         match message:
             case Attached():
                 self._accepted(message)
@@ -295,7 +302,9 @@ class RemoteZoneLink:
             case Rejected() if message.gateway == self.number:
                 if message.may_begin_anew:
                     self._user.link_broken(message.text)
-                else:
+                elif not self._is_rejected:
+                    self._is_rejected = True
+                    self._attached_to = _NO_START  # The zone takes nothing from this gateway any more.
                     self._user.link_rejected(message.text)
             case Stopping() if message.start == self._start:
                 self._user.link_stopping(keep=message.keep)
@@ -407,7 +416,7 @@ class RemoteZoneLink:
         now = self._now()
         if now - self._asked_at >= _ASK_SECONDS:
             self._asked_at = now
-            self.counters.asks_total += 1
+            self.counters.asks_total += self.tick > 0  # The first time it has missed nothing.
             self._send_payload(Ask(self.number, self._start, None if self._needs_state else self.tick).encode())
 
     def _resend(self) -> None:

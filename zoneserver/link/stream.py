@@ -16,7 +16,7 @@ from itertools import count
 
 from zoneserver.config import TOKEN_BYTES_MAX
 from zoneserver.link.address import LinkAddress
-from zoneserver.link.carrier import PAYLOAD_BYTES_MAX, LinkSecurity
+from zoneserver.link.carrier import PAYLOAD_UP_BYTES_MAX, LinkSecurity
 from zoneserver.link.connection import (
     CLOSED_BY_PEER,
     FIRST_SECONDS,
@@ -43,6 +43,8 @@ _STRANGERS_MAX = 64
 
 class StreamZoneCarrier:
     """The zone's end: a ZoneCarrier. Its peers are `#1`, `#2` and so on."""
+
+    names_peers = False
 
     def __init__(self, address: LinkAddress, security: LinkSecurity) -> None:
         self.address = str(address.absolute())
@@ -139,7 +141,7 @@ class StreamZoneCarrier:
         """Waits for the first payload of a connection, by which it becomes a peer, or closes it."""
         loop = asyncio.get_running_loop()
         is_in: asyncio.Future[None] = loop.create_future()
-        connection = LinkConnection(_ignore, PAYLOAD_BYTES_MAX if self._is_unix else TOKEN_BYTES_MAX)
+        connection = LinkConnection(_ignore, PAYLOAD_UP_BYTES_MAX if self._is_unix else TOKEN_BYTES_MAX)
         connection.receive = partial(self._first, connection, is_in)
         context = None if self.certificate is None else self.certificate.context
         text = "another connection needed the place before it said anything"
@@ -168,7 +170,7 @@ class StreamZoneCarrier:
                 connection.send(*framed(WRONG_TOKEN))
                 connection.close("its token is wrong")
                 return
-            if not connection.allow(PAYLOAD_BYTES_MAX):
+            if not connection.allow(PAYLOAD_UP_BYTES_MAX):
                 connection.abort("it did not wait for the answer to its token")
                 return
             connection.send(*framed(RIGHT_TOKEN))

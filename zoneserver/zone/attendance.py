@@ -80,13 +80,12 @@ class Attendance:
         """The refs of everybody who is in the zone, waits for a slot, or watches."""
         return self.registry.refs()
 
-    def count_players(self) -> tuple[int, int, int]:
-        """The players who are in, parked ones included, or wait for a slot; how many of them stay in when the server
-        starts again, since they may come back, or a gateway in another process keeps their connection; and how many
-        such a gateway has."""
+    def count_players(self) -> tuple[int, int]:
+        """The players who are in, parked ones included, or wait for a slot; and how many of them stay in when the
+        server starts again, since they may come back, or a gateway in another process keeps their connection."""
         far = [ref for ref in self.registry.refs() if gateway_of(ref)] if self.gateways.numbers() else []
         staying = self.parking.returning + sum(not self.parking.may_return(ref) for ref in far)
-        return len(self.registry), staying, sum(ref not in self.parking for ref in far)
+        return len(self.registry), staying
 
     def advance(self, requests: Requests, tick: int, unix_seconds: float) -> dict[int, int]:
         """Lets players leave, parks those who lost their connection, lets players come back and in.

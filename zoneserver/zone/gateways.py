@@ -66,9 +66,12 @@ class Part(NamedTuple):
 class _Known:
     """What the zone knows of one gateway."""
 
-    __slots__ = ("is_full", "parked", "parts", "size", "taken")
+    __slots__ = ("is_full", "name", "parked", "parts", "size", "taken")
 
-    def __init__(self, taken: int = 0, parts: Iterable[tuple[int, bytes]] = (), *, is_full: bool = False) -> None:
+    def __init__(
+        self, name: str, taken: int = 0, parts: Iterable[tuple[int, bytes]] = (), *, is_full: bool = False
+    ) -> None:
+        self.name = name
         self.taken = taken
         # Whether there was no room for a part: the gateway cannot go on.
         self.is_full = is_full
@@ -112,11 +115,16 @@ class Gateways:
         known = self._known.get(gateway)
         return 0 if known is None else known.taken
 
+    def name(self, gateway: int) -> str:
+        """The name of a gateway; empty for one that is not known."""
+        known = self._known.get(gateway)
+        return "" if known is None else known.name
+
     def take(self, batch: Batch) -> Sequence[int]:
         """Takes the next batch of a gateway. Returns the players who were parked because the gateway was silent."""
         known = self._known.get(batch.gateway)
         if known is None:
-            known = self._known[batch.gateway] = _Known()
+            known = self._known[batch.gateway] = _Known(batch.name)
         # The hub hands over each batch once and in order. If a tick failed early, the zone may lack one.
         known.taken = batch.number
         parts = known.parts
@@ -185,7 +193,7 @@ class Gateways:
     def state(self) -> list[Any]:
         """Everything as plain values, for `restore`."""
         return [
-            [gateway, known.taken, None if known.is_full else list(map(list, known.parts)), known.parked]
+            [gateway, known.taken, None if known.is_full else list(map(list, known.parts)), known.parked, known.name]
             for gateway, known in self._known.items()
         ]
 
@@ -193,9 +201,9 @@ class Gateways:
         """Takes over a state."""
         self._known.clear()
         self.lost.clear()
-        for gateway, taken, parts, parked in state:
+        for gateway, taken, parts, parked, name in state:
             kept = ((tick, part) for tick, part in parts or ())
-            known = self._known[gateway] = _Known(taken, kept, is_full=parts is None)
+            known = self._known[gateway] = _Known(name, taken, kept, is_full=parts is None)
             if parked is not None:
                 known.parked = list(parked)
                 self.lost.add(gateway)

@@ -101,6 +101,8 @@ class Batch(NamedTuple):
     """The batches of a gateway are numbered from 1 without a gap. The zone takes each of them once."""
     tick: int
     """The newest tick that the gateway had when it sent the batch; 0 if it had none."""
+    name: str = ""
+    """The name of the gateway. It may be left out of a batch that is not the first."""
 
 
 class Standing(NamedTuple):
