@@ -139,7 +139,7 @@ class GatewayServer:
         self._info = facts.info
         gateway = frontend.make_gateway(self.link, config)
         self.gateway_loop = GatewayLoop(self.link, gateway, self.loop)
-        frontend.listen(facts.schema, self.link.world, self._trouble)
+        frontend.listen(facts.schema, self.link.replica.world, self._trouble)
         self.link.begin()
         self.gateway_loop.start()
         frontend.start()

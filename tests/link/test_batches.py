@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from zoneserver.link.batches import Batches
 from zoneserver.link.carrier import PAYLOAD_UP_BYTES_MAX
-from zoneserver.link.messages import BatchMessage, Start, decode_up
+from zoneserver.link.messages import BatchMessage, Start
+from zoneserver.link.validation import decode_up
 from zoneserver.protocol.decoding import WireError, decode_act
 from zoneserver.protocol.values import NESTING_MAX
 from zoneserver.zone.link import Actions, Join, Requests, first_ref

@@ -11,13 +11,11 @@ from __future__ import annotations
 import itertools
 import logging
 import secrets
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from zoneserver.link.batches import Batches, Lead
-from zoneserver.link.carrier import PAYLOAD_BYTES_MAX
 from zoneserver.link.counters import GatewayLinkCounters
 from zoneserver.link.messages import (
     LINK_VERSION,
@@ -36,9 +34,7 @@ from zoneserver.link.messages import (
     TickMessage,
     decode,
 )
-from zoneserver.protocol.decoding import decode_server
-from zoneserver.protocol.messages import Snapshot, Tick
-from zoneserver.protocol.world import World
+from zoneserver.link.replica import ZoneReplica
 from zoneserver.protocol.zone_info import ZoneInfo
 from zoneserver.zone.gateways import Part
 from zoneserver.zone.link import NO_BANS, AddressBan, Requests, TickOutput, first_ref
@@ -97,8 +93,7 @@ class RemoteZoneLink:
         self.name = name
         self.counters = GatewayLinkCounters()
         self.facts = Facts(_NO_INFO, {}, (), 0, 0.0, 0, needs_ticket=False)
-        self.world = World(_NO_INFO)
-        """The replica, after the newest tick."""
+        self.replica = ZoneReplica(_NO_INFO)
         self.lead = Lead(1 / _NO_INFO.hz)
         self.due = 0.0
         """When the next tick of the zone is due."""
@@ -119,8 +114,6 @@ class RemoteZoneLink:
         self._attached_to = _NO_START
         self.tick = 0
         """The newest tick that the gateway has; 0 if it has none."""
-        # Whether the replica needs a snapshot.
-        self._needs_state = True
         # What later ticks say to this gateway alone. It has all that ticks up to this one have said.
         self._parts: dict[int, bytes] = {}
         self._has_parts_until = 0
@@ -130,8 +123,6 @@ class RemoteZoneLink:
         self._call_soon = call_soon
         # How often `send` was called since the newest tick.
         self._beats = 0
-        # Frames that the replica does not have yet: players come first.
-        self._frames: list[bytes] = []
         self._asked_at = self._attach_at = -_ASK_SECONDS
 
     def _new_number(self) -> None:
@@ -179,7 +170,7 @@ class RemoteZoneLink:
         elif self._is_silent:
             # A way that is half dead keeps what it is given, and delivers all of it at once.
             self._attach(_SILENT_SECONDS)
-        elif self._needs_state and self._is_begun:
+        elif self.replica.needs_state and self._is_begun:
             self._ask()
         if self.is_attached and self.tick:
             batch = self._batches.next(self._start, self.tick, self.figures)
@@ -192,8 +183,7 @@ class RemoteZoneLink:
         return self._batches.has_room
 
     def snapshot(self) -> bytes:
-        self._apply()
-        return self.world.snapshot().encode()
+        return self.replica.snapshot()
 
     # --- Attaching --------------------------------------------------------------------------------
 
@@ -229,7 +219,7 @@ class RemoteZoneLink:
         """Takes another number. The caller has ended all sessions."""
         self._new_number()
         self._parts.clear()
-        self.tick, self._needs_state = 0, True
+        self.tick, self.replica.needs_state = 0, True
         self._has_parts_until = 0
         self._attached_to = _NO_START
         self._attach()
@@ -246,12 +236,12 @@ class RemoteZoneLink:
             self._user.link_broken("the zone does not know this gateway any more")
             return
         # A start between them may have gone on from an earlier tick than this gateway has.
-        self._needs_state |= self._is_begun and message.start.epoch > self._start.epoch + 1
+        self.replica.needs_state |= self._is_begun and message.start.epoch > self._start.epoch + 1
         is_known = message.start == self._attached_to
         self._start = self._attached_to = message.start
         if not self._is_begun:
             self.facts = message.facts
-            self.world = World(message.facts.info)
+            self.replica = ZoneReplica(message.facts.info)
             self.lead = Lead(1 / message.facts.info.hz)
         elif is_new:
             self.facts = message.facts
@@ -355,7 +345,7 @@ class RemoteZoneLink:
             if tick <= message.tick:
                 told.add(Part.decode(self._parts.pop(tick)))
         if all_bans is None:
-            self._frames.append(message.frame)
+            self.replica.add(message.frame)
         self._output = TickOutput(
             message.tick,
             message.frame,
@@ -376,23 +366,9 @@ class RemoteZoneLink:
             return
         for receive in self._receivers:
             receive(output if is_last else replace(output, is_last=False))
-        self._apply()
-
-    def _apply(self) -> None:
-        """Brings the replica up to date, and checks the hash."""
-        frames, self._frames = self._frames, []
-        for payload in frames:
-            frame = decode_server(payload)
-            assert isinstance(frame, Tick)
-            try:
-                self.world.apply(frame)
-                is_right = frame.hash in (None, self.world.hash() if frame.hash is not None else None)
-            except (ValueError, LookupError):
-                is_right = False
-            if not is_right and not self._needs_state:
-                log.error("DIVERGED: the replica is not as the zone at tick %d: asking for its state", frame.tick)
-                self._needs_state = True
-                self._ask()
+        self.replica.apply()
+        if self.replica.needs_state:
+            self._ask()
 
     def _jump(self, message: Jump) -> None:
         tick = decode(message.tick)
@@ -403,11 +379,7 @@ class RemoteZoneLink:
         if tick.tick > self._has_parts_until:
             self._ask()
             return
-        snapshot = decode_server(_inflated(message.snapshot))
-        assert isinstance(snapshot, Snapshot)
-        self._frames.clear()
-        self.world.restore(snapshot)
-        self._needs_state = False
+        self.replica.restore(message.snapshot)
         if tick.tick > self.tick:
             self.counters.ticks_missed_total += tick.tick - self.tick - 1 if self.tick else 0
             self._publish(tick, message.bans)
@@ -417,20 +389,9 @@ class RemoteZoneLink:
         if now - self._asked_at >= _ASK_SECONDS:
             self._asked_at = now
             self.counters.asks_total += self.tick > 0  # The first time it has missed nothing.
-            self._send_payload(Ask(self.number, self._start, None if self._needs_state else self.tick).encode())
+            self._send_payload(Ask(self.number, self._start, None if self.replica.needs_state else self.tick).encode())
 
     def _resend(self) -> None:
         for batch in self._batches.again(self._start, self.tick):
             self.counters.batches_resent_total += 1
             self._send_payload(batch.encode())
-
-
-def _inflated(data: bytes) -> bytes:
-    inflater = zlib.decompressobj()
-    try:
-        payload = inflater.decompress(data, PAYLOAD_BYTES_MAX)
-    except zlib.error as error:
-        raise LinkError(f"a snapshot cannot be inflated: {error}") from None
-    if not inflater.eof:
-        raise LinkError(f"a snapshot has more than {PAYLOAD_BYTES_MAX:,} bytes, or is cut short")
-    return payload
