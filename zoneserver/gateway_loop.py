@@ -56,7 +56,7 @@ class GatewayLoop:
     @property
     def silent_seconds(self) -> float:
         """How long the zone has sent no tick; 0 while it sends them."""
-        seconds = self._loop.time() - self._link.heard_at
+        seconds = time.monotonic() - self._link.heard_at
         return round(seconds, 3) if seconds > _SILENT_SECONDS else 0.0
 
     def _schedule(self, when: float) -> None:
@@ -82,7 +82,8 @@ class GatewayLoop:
         deflate = self._gateway.counters.deflate_seconds_total
         deflated, self._deflate_before = deflate - self._deflate_before, deflate
         cpu = time.process_time()
-        fan_out = self._loop.time() - self._link.heard_at - deflated
+        # The loop's own clock may have whole milliseconds, and both count from one moment.
+        fan_out = time.monotonic() - self._link.heard_at - deflated
         self.times.record(max(0.0, cpu - self._cpu_before - fan_out - deflated), 0.0, 0.0, 0.0, deflated, fan_out)
         self._cpu_before = cpu
         if not self._has_sent:

@@ -93,7 +93,7 @@ class GatewayServer:
         self.loop = asyncio.get_running_loop()
         config = self.config
         self.carrier = carrier = open_gateway_carrier(config.link, self.name, link_security(config))
-        self.link = link = RemoteZoneLink(self.name, carrier.send, self.loop.time, self, self.loop.call_soon)
+        self.link = link = RemoteZoneLink(self.name, carrier.send, time.monotonic, self, self.loop.call_soon)
         self.frontend = Frontend(config, self.stats, self.loop, is_shared=True)
         try:
             await carrier.open(link.receive, link.changed)

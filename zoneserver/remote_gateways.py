@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -37,13 +36,12 @@ class RemoteGateways:
         link: ZoneLink,
         epoch: int,
         former: Sequence[tuple[int, bytes]],
-        loop: asyncio.AbstractEventLoop,
         due: Callable[[], float],
         superseded: Callable[[], None],
         uptime_s: Callable[[], float],
     ) -> None:
         self._zone = zone
-        self._now = loop.time
+        self._now = time.monotonic
         self._totals = GatewayTotals()
         # By name, those that operators see: the gateways that are attached, or were a short while ago.
         self._shown: dict[str, AttachedGateway] = {}
@@ -66,7 +64,7 @@ class RemoteGateways:
             config.limits.history_ticks,
             config.limits.zone_actions_per_second // config.hz,
             former,
-            loop.time,
+            time.monotonic,
             due,
             superseded,
             self._take_figures,

@@ -132,7 +132,7 @@ class ZoneServer:
         frontend, persistence = self.frontend, self._persistence
         link_of_gateway, former = persistence.link_to(link, self.loop.time), persistence.former_frames()
         if config.link:
-            places = config, self.zone, link_of_gateway, self.epoch, former, self.loop
+            places = config, self.zone, link_of_gateway, self.epoch, former
             self._gateways = RemoteGateways(*places, self._due, self._fail, lambda: frontend.uptime_s)
             self.hub = self._gateways.hub
             # Gateways are told of a tick before the players of this process.

@@ -35,15 +35,15 @@ class Lead:
     and rises at once when a batch misses its tick.
 
     >>> lead = Lead(period_seconds=0.05)
-    >>> for _ in range(50): lead.arrived(waited_seconds=0.0045)
+    >>> for _ in range(50): lead.arrived(waited_seconds=0.0025)
     >>> round(lead.seconds, 3)
-    0.004
+    0.002
     >>> lead.missed()
     >>> round(lead.seconds, 3)
-    0.006
+    0.004
     """
 
-    _MARGIN, _FIRST, _LEAST, _MISSED = 0.0005, 0.008, 0.001, 0.002
+    _MARGIN, _FIRST, _LEAST, _MISSED = 0.0005, 0.004, 0.001, 0.002
     _BATCHES = 50
 
     def __init__(self, period_seconds: float) -> None:
