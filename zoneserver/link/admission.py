@@ -74,8 +74,7 @@ class Admission:
 
     def _is_another(self, gateway: AttachedGateway, message: Attach) -> bool:
         """Whether the gateway lives, and another process asks."""
-        is_alive = gateway.peer != "" and gateway.silent_ticks <= self._hz
-        return is_alive and _process(gateway.figures) != _process(message.figures)
+        return gateway.is_here(self._hz) and _process(gateway.figures) != _process(message.figures)
 
     def _contend(self, peer: str, message: Attach, namesake: AttachedGateway, tick: int) -> Objection:
         """A gateway asks for the name of another one. It has been started again, and the other one is about to be found
