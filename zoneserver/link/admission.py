@@ -12,6 +12,8 @@ from zoneserver.zone.gateways import Gateways
 __all__ = ["Admission", "Objection"]
 
 _CONTENDERS_MAX = 64
+# For how long a gateway asks for the name of one that lives before it is rejected.
+_CONTEND_SECONDS = 2.0
 
 
 class Objection(NamedTuple):
@@ -82,7 +84,7 @@ class Admission:
         if len(self._contenders) >= _CONTENDERS_MAX:
             self._contenders.clear()
         since = self._contenders.setdefault(message.gateway, tick)
-        if tick - since <= 2 * self._hz:
+        if tick - since <= _CONTEND_SECONDS * self._hz:
             return Objection("")
         host, pid = _process(namesake.figures)
         text = f"a gateway called {namesake.name} is attached already (pid {pid} on {host}): give it another --name"
