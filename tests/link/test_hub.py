@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers.link_simulation import Simulation
+from helpers.link_simulation import HZ, Simulation
 from helpers.simulated_gateway import SimulatedGateway
 
 from zoneserver.link.messages import Ask, BatchMessage, Detach, Jump, Rejected, decode
@@ -82,3 +82,29 @@ def test_gateway_whose_rejection_was_lost_begins_anew_when_it_goes_on(
     monkeypatch.undo()
     simulation.settle(["gw0"])
     simulation.check()
+
+
+def test_gateway_without_a_batch_notices_a_zone_that_lost_its_journal_and_has_that_tick_again() -> None:
+    simulation = Simulation(1)
+    simulation.percent = simulation._store_percent = 0
+    for _ in range(3):
+        simulation.turn()
+        simulation.kill(0)
+    simulation.add("gw0")
+    simulation.turn()
+    simulation.turn()
+    (gateway,) = simulation.gateways
+    simulation.cut_up.add("gw0")
+    for _ in range(9):
+        simulation.turn()
+    number, gateway.is_stopped, simulation.epoch = gateway.link.number, True, 0
+    assert (gateway.link.tick, simulation.hub._gateways.taken(number)) == (14, 0)
+    simulation.kill(0, lost_ticks=14)
+    for _ in range(30):
+        simulation.turn()
+    simulation.kill(0)
+    gateway.is_stopped = False
+    simulation.cut_up.clear()
+    for _ in range(2 * HZ):
+        simulation.turn()
+    assert gateway.link.number != number

@@ -119,3 +119,11 @@ def test_gateway_in_another_process_hears_that_its_join_has_failed(fixture: Fixt
     fixture.tick()
     part = Part.decode(fixture.tick().parts[3])
     assert [(each.ref, each.reason) for each in part.ended] == [(ref, CloseReason.STORE_FAILED)]
+
+
+def test_join_with_the_ref_of_one_that_waits_is_ignored(fixture: Fixture) -> None:
+    for name in ("ann", "ann", "bob"):
+        fixture.desk.send(Requests(joins=[Join(1, name, b"", "a")]))
+    fixture.worker.run()
+    assert fixture.tick().joined == [(1, 0)]
+    assert fixture.zone.world.holders[0] == "ann"

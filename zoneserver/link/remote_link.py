@@ -228,7 +228,9 @@ class RemoteZoneLink:
         if message.gateway != self.number or not self._may_follow(message.start):
             return
         is_new = message.start != self._start
-        has_other_log = is_new and self.tick > message.facts.former_tick
+        # The epoch rises with each start from one journal.
+        may_go_on = message.start.epoch > self._start.epoch and self.tick <= message.facts.former_tick
+        has_other_log = is_new and self.tick > 0 and not may_go_on
         if (message.taken < self._batches.taken or has_other_log) and self._is_begun:
             # The zone has forgotten this gateway, or is another one: nobody there knows of its players.
             self._start = message.start

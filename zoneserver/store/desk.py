@@ -51,6 +51,8 @@ class StoreDesk:
     def send(self, requests: Requests) -> None:
         joins, requests.joins = requests.joins, []
         for join in joins:
+            if join.ref in self._waiting:
+                continue  # The gateway has lost count: no ref is of two players.
             known = self._store.pending.get(join.name)
             if join.watch or join.claim:
                 requests.joins.append(join)
