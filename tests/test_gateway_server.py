@@ -14,9 +14,12 @@ from helpers.site import Site
 from helpers.waiting import until
 from zoneclient import ZoneClosedError, ZoneConnection, connect
 
+from zoneserver import gateway_server
+from zoneserver.config import Config
 from zoneserver.control.desk import Desk
 from zoneserver.control.gateway_desk import GatewayDesk
-from zoneserver.link import hub, remote_link
+from zoneserver.gateway_server import GatewayServer
+from zoneserver.link import admission, hub, remote_link
 from zoneserver.protocol.codes import CloseReason
 from zoneserver.protocol.messages import Bye
 from zoneserver.support.errors import CannotStartError
@@ -157,6 +160,21 @@ async def test_zone_rejects_a_gateway_at_its_start_and_later(site: Site, monkeyp
     gateway.link_rejected("another gateway was started that is also called one")
     await gateway.serve()
     assert gateway.has_failed
+
+
+async def test_second_gateway_of_a_name_asks_until_the_zone_rejects_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "_CONTEND_SECONDS", 0.1)
+    monkeypatch.setattr(gateway_server, "_KNOCK_SECONDS", 0.05)
+    zone = await site.zone(Purse)
+    first = await site.gateway("one")
+    await site.attached(zone, 1)
+    second = GatewayServer("one", Config(port=0, stats_port=None, link=site.link))
+    monkeypatch.setattr(second, "link_figures", lambda: {"pid": 2, "host": "elsewhere"})
+    with pytest.raises(CannotStartError, match="a gateway called one is attached already"):
+        await second.start()
+    assert (first.has_failed, [each.peer for each in zone.hub.gateways]) == (False, ["#1"])  # type: ignore[union-attr]
 
 
 async def test_stats_of_a_zone_leave_out_the_players_of_a_gateway_whose_way_is_closed_or_silent(site: Site) -> None:

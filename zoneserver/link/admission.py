@@ -12,6 +12,8 @@ from zoneserver.zone.gateways import Gateways
 __all__ = ["Admission", "Objection"]
 
 _CONTENDERS_MAX = 64
+# For how long a gateway asks for the name of one that lives before it is rejected.
+_CONTEND_SECONDS = 2.0
 
 
 class Objection(NamedTuple):
@@ -74,8 +76,7 @@ class Admission:
 
     def _is_another(self, gateway: AttachedGateway, message: Attach) -> bool:
         """Whether the gateway lives, and another process asks."""
-        is_alive = gateway.peer != "" and gateway.silent_ticks <= self._hz
-        return is_alive and _process(gateway.figures) != _process(message.figures)
+        return gateway.is_here(self._hz) and _process(gateway.figures) != _process(message.figures)
 
     def _contend(self, peer: str, message: Attach, namesake: AttachedGateway, tick: int) -> Objection:
         """A gateway asks for the name of another one. It has been started again, and the other one is about to be found
@@ -83,7 +84,7 @@ class Admission:
         if len(self._contenders) >= _CONTENDERS_MAX:
             self._contenders.clear()
         since = self._contenders.setdefault(message.gateway, tick)
-        if tick - since <= 2 * self._hz:
+        if tick - since <= _CONTEND_SECONDS * self._hz:
             return Objection("")
         host, pid = _process(namesake.figures)
         text = f"a gateway called {namesake.name} is attached already (pid {pid} on {host}): give it another --name"
