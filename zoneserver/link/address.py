@@ -73,7 +73,7 @@ class LinkAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def absolute(self) -> LinkAddress:
-        """The same address, as it is found from any folder."""
+        """This address with an absolute path, so that it is found from any folder."""
         return replace(self, path=str(Path(self.path).absolute())) if self.path else self
 
     def zone_objection(self, cert: str | None) -> str | None:

@@ -64,7 +64,7 @@ def _network_of(word: str) -> str | None:
 
 
 class Bans:
-    """Who may not come in, until when and why.
+    """The names and addresses that may not come in, until when and why.
 
     The bans after a kick have room of their own, so that no crowd of flooders takes that of operators.
 

@@ -152,7 +152,7 @@ class Requests:
     confirmed: list[int] = field(default_factory=list)
     """Players who came back and have their new token: the one before it is not good any more."""
     batches: list[Batch] = field(default_factory=list)
-    """Whose requests these are besides those of the gateway in this process."""
+    """The batches of other gateways whose requests are among these."""
     lost: list[int] = field(default_factory=list)
     """The numbers of gateways that have fallen silent. All their players have lost the connection."""
     bans: list[tuple[str, float]] = field(default_factory=list)

@@ -42,7 +42,7 @@ class ServerState:
     reset_clock: str | None = None
     """The time of day of the last reset; None if there was none."""
     ports: tuple[ProcessRow, ...] = ()
-    """Of several servers as one: a row for each."""
+    """A row for each server, if several are watched as one."""
 
 
 class Monitor:

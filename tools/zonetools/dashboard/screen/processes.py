@@ -40,7 +40,7 @@ def section(server: ServerState, width: int, glyphs: Glyphs) -> Section | None:
 
 
 def listed(server: ServerState, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """The same rows over the whole width, those that are not fine first: at most `height` lines."""
+    """All rows over the whole width, those that are not fine first: at most `height` lines."""
     rows = sorted(rows_of(server), key=lambda row: row.state == FINE)
     return _lines(server, rows, width, glyphs)[:height]
 
