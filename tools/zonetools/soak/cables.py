@@ -82,7 +82,8 @@ class _Lab:
         place = ("--host", machine.host, "--open", "--name", machine.name, "--log-level", "info")
         command = ("--link", f"tcp:{link}", *secure, *place)
         async with ServerProcess(*command, prefix=machine.prefix, program=("zoneserver", "gateway")) as process:
-            recorder = RecordingClient(f"recorder-{machine.name}")
+            # One who could not come back would leave while the cable is pulled.
+            recorder = RecordingClient(f"recorder-{machine.name}", resume=True)
             await asyncio.get_running_loop().create_connection(lambda: recorder, machine.host, process.port)
             try:
                 yield _Gateway(machine, process, recorder)

@@ -156,8 +156,8 @@ class RawClient:
 class RecordingClient(ClientProtocol):
     """An honest player that records everything with the time at which it arrived."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, *, resume: bool = False) -> None:
+        super().__init__(name, resume=resume)
         self.frames: list[tuple[float, Tick]] = []
         self.refusals: list[Refusal] = []
         self.told: list[Told] = []
