@@ -152,7 +152,8 @@ def test_interrupted_swarm_writes_its_whole_report(family: Family, number: signa
     code, out, err = ended(swarm)
     report = json.loads(out)
     assert (code, report["interrupted"], "Traceback" in err) == (130, True, False)
-    assert_everything_delivered(report, 30)
+    # A frame has a hash once a second: perhaps none has come yet.
+    assert_everything_delivered(report, 30, has_hashes=False)
     assert family.members() == {}, "every process of the swarm is gone when it ends"
 
 
