@@ -35,6 +35,8 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-extensions",
+    # A page that was left is gone. Otherwise Chromium freezes it, and reports its connection as an error.
+    "--disable-features=BackForwardCache",
     "--disable-dev-shm-usage",
     "--mute-audio",
     "--hide-scrollbars",
